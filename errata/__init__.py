@@ -1,0 +1,1 @@
+"""Errata: human feedback for AI agents."""

@@ -1,0 +1,149 @@
+"""The database: engine, the transaction that every request or job is, and column types.
+
+In: a SQLAlchemy URL. Out: sessions. SQLite runs in WAL mode with explicit BEGIN; PostgreSQL as is.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from alembic import command
+from alembic.config import Config
+from fastapi import Depends
+from sqlalchemy import DateTime, Engine, TypeDecorator, create_engine, event, make_url
+from sqlalchemy.engine import Dialect
+from sqlalchemy.pool import StaticPool
+from sqlmodel import Session
+
+
+class Utc(TypeDecorator[datetime]):
+    """A column of aware UTC times, on databases that keep the offset and on those that do not."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("naive time: give it an offset")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=value.tzinfo or UTC)
+
+
+def open_engine(url: str) -> Engine:
+    """Open an engine.
+
+    Args:
+        url: A SQLAlchemy URL; `sqlite://` is an in-memory database shared by all sessions.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=20)
+    memory = parsed.database in {None, "", ":memory:"}
+    options: dict[str, Any] = {"poolclass": StaticPool} if memory else {"pool_size": 20}
+    engine = create_engine(
+        parsed, connect_args={"check_same_thread": False, "timeout": 30}, **options
+    )
+    _tune_sqlite(engine)
+    return engine
+
+
+def _tune_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def set_pragmas(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        # A deferred transaction that reads and then writes fails when another wrote in between;
+        # taking the write lock first makes the writers queue instead.
+        lock = "" if connection.get_execution_options().get("reading") else " IMMEDIATE"
+        connection.exec_driver_sql(f"BEGIN{lock}")
+
+
+class Database:
+    """An opened database; the state behind `Db`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = open_engine(url)
+        self._readers = self.engine.execution_options(reading=True)
+
+    @contextmanager
+    def transaction(self) -> Generator[Session]:
+        """One unit of work: commits at the end, rolls back on an error."""
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def reading(self) -> Generator[Session]:
+        """A consistent view that takes no write lock."""
+        with Session(self._readers, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest version; creates it on an empty database."""
+        parsed = make_url(self.url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        config = Config()
+        config.set_main_option("script_location", str(migrations_folder()))
+        with self.engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+
+def migrations_folder() -> Path:
+    """Where alembic's scripts lie: beside the package in a checkout, inside it in a wheel."""
+    here = Path(__file__).parent
+    inside = here / "_migrations"
+    return inside if inside.is_dir() else here.parent / "migrations"
+
+
+_database: Database | None = None
+
+
+def use(database: Database | None) -> None:
+    """Set the database that `Db` and `Reading` open sessions on."""
+    global _database  # noqa: PLW0603 - the one process-wide handle, set by app and cli
+    _database = database
+
+
+def current() -> Database:
+    """The database in use.
+
+    Raises:
+        RuntimeError: `use` has not been called.
+    """
+    if _database is None:
+        raise RuntimeError("no database is open: call errata.db.use first")
+    return _database
+
+
+def request_transaction() -> Generator[Session]:
+    """A request's transaction, committed before the answer is sent."""
+    with current().transaction() as session:
+        yield session
+
+
+def request_reading() -> Generator[Session]:
+    """A request's consistent view."""
+    with current().reading() as session:
+        yield session
+
+
+# scope="function": with the default scope the answer leaves before the commit, and a caller
+# could be told 201 for something that was then rolled back.
+Db = Annotated[Session, Depends(request_transaction, scope="function")]
+Reading = Annotated[Session, Depends(request_reading, scope="function")]
