@@ -1,0 +1,214 @@
+"""The decision on a proposal: recorded once, with the permit it gives.
+
+In: an outcome, from the policy, from people (through review) or from a file. Out: the decision's
+row, its text, a permit where something may run, and the log's entry.
+"""
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, func, select
+
+from errata import protocol
+from errata.digest import body, digest, schema_digest, stated_schema, version_body
+from errata.errors import AlreadyDecided
+from ingestion import edits, events, store, tables
+from ingestion.policies import InForce
+
+PERMIT_LIFETIME = timedelta(hours=24)
+"""How long an approval may be acted on."""
+
+RUNS: frozenset[protocol.Kind] = frozenset({"action", "draft", "plan", "click", "candidates"})
+"""Kinds whose approval gives a permit."""
+
+
+class Outcome(NamedTuple):
+    """What was decided, before it is written down."""
+
+    outcome: protocol.Outcome
+    by: Literal["policy", "people", "import"]
+    effective: protocol.Effective
+    reason: str
+    needed: int
+    got: int
+    at: datetime
+    counterfactuals: tuple[str, ...] = ()
+
+
+def tool_schema(policy: InForce | None, proposal: protocol.Proposal) -> str | None:
+    """S of the digest: the tool's schema by the policy, else as the proposal states it."""
+    if proposal.action is None:
+        return None
+    name = proposal.action.name
+    tool = policy.policy.tools.get(name) if policy else None
+    stated = tool.parameters if tool is not None else None
+    return schema_digest(stated if stated is not None else stated_schema(proposal, name))
+
+
+def asked_digest(proposal: protocol.Proposal, schema: str | None, policy_version: str) -> str:
+    """The digest of what people are asked."""
+    return digest(
+        agent=proposal.agent.id,
+        kind=proposal.kind,
+        body=body(proposal),
+        tool_schema=schema,
+        policy_version=policy_version,
+    )
+
+
+def effective(
+    proposal: protocol.Proposal, version: protocol.Effective | None = None
+) -> protocol.Effective:
+    """What counts: the person's version, else what was proposed.
+
+    A chosen candidate brings its content or action along, so that what may run stands in one
+    place whatever the kind.
+    """
+    given = version or protocol.Effective()
+    if given.action is not None or given.content is not None or given.point is not None:
+        return given
+    if given.candidate is not None:
+        chosen = next(c for c in proposal.candidates or () if c.id == given.candidate)
+        return given.model_copy(update={"content": chosen.content, "action": chosen.action})
+    if given.response is not None:
+        return given
+    return protocol.Effective(
+        action=proposal.action, content=proposal.content, point=proposal.point
+    )
+
+
+def effective_digest(
+    row: tables.Proposal, proposal: protocol.Proposal, version: protocol.Effective
+) -> str:
+    """The digest of what may run."""
+    return digest(
+        agent=proposal.agent.id,
+        kind=proposal.kind,
+        body=version_body(proposal, version),
+        tool_schema=row.tool_schema,
+        policy_version=row.policy_version,
+    )
+
+
+def record(
+    session: Session,
+    row: tables.Proposal,
+    proposal: protocol.Proposal,
+    outcome: Outcome,
+    *,
+    actor: str,
+    now: datetime,
+) -> protocol.Decision:
+    """Write the decision down; what may run gets its permit in the same transaction.
+
+    Args:
+        session: The transaction.
+        row: The proposal's row.
+        proposal: The proposal.
+        outcome: What was decided.
+        actor: Who decided: a principal's id, `policy`, `worker` or `import`.
+        now: When it is written; an import's decision keeps its own time in `outcome.at`.
+
+    Raises:
+        AlreadyDecided: There is a decision on this proposal.
+    """
+    runs = outcome.outcome in {"approve", "edit"} and proposal.kind in RUNS
+    decision = protocol.Decision(
+        proposal_id=row.id,
+        outcome=outcome.outcome,
+        by=outcome.by,
+        effective=outcome.effective,
+        digest=effective_digest(row, proposal, outcome.effective) if runs else row.digest,
+        policy_version=row.policy_version,
+        reason=outcome.reason,
+        counterfactuals=outcome.counterfactuals,
+        reviews=protocol.Tally(needed=outcome.needed, got=outcome.got),
+        decided_at=outcome.at,
+    )
+    _write(session, row, proposal, decision)
+    if outcome.by != "import":
+        if runs:
+            _issue_permit(session, row, decision, now)
+        store.move(session, row, "permitted" if runs else "decided", actor=actor, now=now)
+    events.append(
+        session,
+        "proposal.decided",
+        actor=actor,
+        now=now,
+        proposal_id=row.id,
+        outcome=decision.outcome,
+        by=decision.by,
+        digest=decision.digest,
+        policy_version=decision.policy_version,
+    )
+    return decision
+
+
+def _write(
+    session: Session,
+    row: tables.Proposal,
+    proposal: protocol.Proposal,
+    decision: protocol.Decision,
+) -> None:
+    """The row and the text; the primary key is what makes a second decision impossible."""
+    edited = decision.outcome == "edit"
+    unchanged = decision.outcome == "approve" or (False if edited else None)
+    values = tables.Decision(
+        proposal_id=row.id,
+        outcome=decision.outcome,
+        by=decision.by,
+        digest=decision.digest,
+        policy_version=decision.policy_version,
+        needed=decision.reviews.needed,
+        got=decision.reviews.got,
+        unchanged=unchanged,
+        edit_distance=_edit_distance(proposal, decision.effective) if edited else None,
+        decided_at=decision.decided_at,
+    )
+    try:
+        with session.begin_nested():
+            session.add(values)
+    except IntegrityError as error:
+        raise AlreadyDecided(f"proposal {row.id} has been decided") from error
+    store.keep(session, "decision", row.id, row.id, decision)
+
+
+def _edit_distance(proposal: protocol.Proposal, version: protocol.Effective) -> float | None:
+    """From what was proposed to the person's version; for candidates from the one edited."""
+    if proposal.kind == "candidates":
+        chosen = next((c for c in proposal.candidates or () if c.id == version.candidate), None)
+        if chosen is None:
+            return None
+        before = protocol.Effective(content=chosen.content, action=chosen.action)
+        return edits.distance(version_body(proposal, before), version_body(proposal, version))
+    return edits.distance(body(proposal), version_body(proposal, version))
+
+
+def _issue_permit(
+    session: Session, row: tables.Proposal, decision: protocol.Decision, now: datetime
+) -> None:
+    fence = session.exec(select(func.coalesce(func.max(tables.Permit.fence), 0))).one() + 1
+    permit = tables.Permit(
+        id=secrets.token_hex(16),
+        proposal_id=row.id,
+        digest=decision.digest,
+        tool_schema=row.tool_schema,
+        policy_version=row.policy_version,
+        not_before=now,
+        expires_at=now + PERMIT_LIFETIME,
+        status="issued",
+        fence=fence,
+    )
+    session.add(permit)
+    session.flush()
+    events.append(
+        session,
+        "permit.issued",
+        actor="policy",
+        now=now,
+        proposal_id=row.id,
+        permit=permit.id,
+        digest=permit.digest,
+    )

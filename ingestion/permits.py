@@ -1,0 +1,140 @@
+"""Using a permit, and saying what came of it.
+
+In: the digest that an agent computed on what it is about to run; receipts. Out: at most one use
+of each permit.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import update
+from sqlmodel import Session, col
+
+from errata import protocol
+from errata.errors import (
+    Conflict,
+    DigestMismatch,
+    Forbidden,
+    Halted,
+    NotFound,
+    PermitExpired,
+    PermitRevoked,
+    PermitUsed,
+    TooEarly,
+)
+from ingestion import events, halts, store, tables
+
+
+def consume(
+    session: Session, permit_id: str, digest: str, caller: tables.Principal, *, now: datetime
+) -> protocol.Permit:
+    """Take the permit, by compare-and-set, for exactly the approved bytes.
+
+    The proposal is `executing` from this commit on, before the agent runs anything: what happens
+    to the agent afterwards can lose a receipt but never cause a second run.
+
+    Args:
+        session: A transaction.
+        permit_id: The permit.
+        digest: Computed by the agent on the arguments that it is about to use.
+        caller: Whose key it is.
+        now: When.
+
+    Raises:
+        NotFound: No such permit.
+        Forbidden: It was given to another agent's key.
+        Halted: The fleet is halted; the permit is not used.
+        DigestMismatch: Not the approved bytes; the permit is not used.
+        PermitUsed, PermitExpired, PermitRevoked, TooEarly: What they say.
+    """
+    permit = _own(session, permit_id, caller)
+    _check(session, permit, digest, now)
+    statement = (
+        update(tables.Permit)
+        .where(
+            col(tables.Permit.id) == permit_id,
+            col(tables.Permit.status) == "issued",
+            col(tables.Permit.digest) == digest,
+        )
+        .values(status="used", used_at=now, used_by=caller.id)
+        .execution_options(synchronize_session=False)
+    )
+    if session.exec(statement).rowcount != 1:
+        raise PermitUsed(f"permit {permit_id} has been used")
+    session.refresh(permit)
+    row = store.load(session, permit.proposal_id)
+    store.move(session, row, "executing", actor=caller.id, now=now)
+    events.append(
+        session,
+        "permit.used",
+        actor=caller.id,
+        now=now,
+        proposal_id=row.id,
+        permit=permit_id,
+        digest=digest,
+    )
+    return store.permit_value(permit)
+
+
+def _own(session: Session, permit_id: str, caller: tables.Principal) -> tables.Permit:
+    permit = session.get(tables.Permit, permit_id)
+    if permit is None:
+        raise NotFound(f"no permit {permit_id!r}")
+    row = store.load(session, permit.proposal_id)
+    if row.proposed_by != caller.id:
+        raise Forbidden("this permit was given to another agent's key")
+    return permit
+
+
+def _check(session: Session, permit: tables.Permit, digest: str, now: datetime) -> None:
+    match permit.status:
+        case "used":
+            raise PermitUsed(f"permit {permit.id} has been used")
+        case "revoked":
+            raise PermitRevoked(f"permit {permit.id} was revoked")
+        case _:
+            pass
+    if permit.status == "expired" or now >= permit.expires_at:
+        raise PermitExpired(f"permit {permit.id} expired at {permit.expires_at.isoformat()}")
+    if now < permit.not_before:
+        wait = (permit.not_before - now).total_seconds()
+        raise TooEarly(f"permit {permit.id} is valid in {wait:.1f} s", retry_after_s=wait)
+    if digest != permit.digest:
+        raise DigestMismatch(
+            "the digest is not that of the approved version; the permit is not used"
+        )
+    if halts.active(session) is not None:
+        raise Halted("the fleet is halted; the permit is not used")
+
+
+def report(
+    session: Session, receipt: protocol.Receipt, caller: tables.Principal, *, now: datetime
+) -> protocol.Receipt:
+    """Note what came of a run; the same receipt again changes nothing.
+
+    Raises:
+        NotFound: No such permit.
+        Forbidden: It was given to another agent's key.
+        Conflict: The permit was never used, or another receipt was given.
+    """
+    permit = _own(session, receipt.permit_id, caller)
+    known = session.get(tables.Receipt, permit.id)
+    if known is not None:
+        if known.status == receipt.status:
+            return receipt
+        raise Conflict(f"permit {permit.id} has a receipt that says {known.status!r}")
+    if permit.status != "used":
+        raise Conflict(f"permit {permit.id} was not used: consume it before running anything")
+    session.add(
+        tables.Receipt(
+            permit_id=permit.id,
+            proposal_id=permit.proposal_id,
+            status=receipt.status,
+            started_at=receipt.started_at,
+            finished_at=receipt.finished_at,
+            received_at=now,
+        )
+    )
+    store.keep(session, "receipt", permit.id, permit.proposal_id, receipt)
+    row = store.load(session, permit.proposal_id)
+    store.move(session, row, receipt.status, actor=caller.id, now=now)
+    return receipt

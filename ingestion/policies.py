@@ -1,0 +1,68 @@
+"""The policy in force, and its history.
+
+In: policy files that were applied. Out: the parsed policy of any version.
+"""
+
+from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
+
+from sqlmodel import Session, col, select
+
+from errata.errors import Unavailable
+from ingestion import events, tables
+from ingestion.policy import Policy
+from ingestion.policy_file import parse
+
+
+class InForce(NamedTuple):
+    """The active policy."""
+
+    policy: Policy
+    version: str
+
+
+def apply(session: Session, text: str, *, actor: str, now: datetime) -> InForce:
+    """Make a policy active; applying the active one again changes nothing.
+
+    Open proposals keep the version they were routed under.
+
+    Raises:
+        BadPolicy: The text has mistakes.
+    """
+    versioned = parse(text)
+    before = _active(session)
+    if before is not None and before.version == versioned.version:
+        return InForce(versioned.policy, versioned.version)
+    if before is not None:
+        before.active = False
+        session.add(before)
+        session.flush()
+    row = session.get(tables.Policy, versioned.version)
+    if row is None:
+        row = tables.Policy(version=versioned.version, text=text, applied_at=now, active=True)
+    row.active, row.applied_at, row.applied_by = True, now, actor
+    session.add(row)
+    events.append(session, "policy.applied", actor=actor, now=now, version=versioned.version)
+    return InForce(versioned.policy, versioned.version)
+
+
+def in_force(session: Session) -> InForce:
+    """The active policy.
+
+    Raises:
+        Unavailable: None was ever applied.
+    """
+    row = _active(session)
+    if row is None:
+        raise Unavailable("no policy is active; run `errata policy apply FILE`")
+    return InForce(_parsed(row.text), row.version)
+
+
+def _active(session: Session) -> tables.Policy | None:
+    return session.exec(select(tables.Policy).where(col(tables.Policy.active))).first()
+
+
+@lru_cache(maxsize=32)
+def _parsed(text: str) -> Policy:
+    return parse(text).policy
