@@ -1,0 +1,135 @@
+"""Filters as SQL. In: Argilla's filters. Out: a condition on `records`.
+
+Semantics are those Argilla's UI was built on: any value of a list matches; bounds are inclusive;
+numbers given as text match the number ("00003" is 3); an empty list of values filters nothing;
+`pending` means that this person has not answered.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from argilla_server.enums import RecordStatus, ResponseStatus, ResponseStatusFilter
+from argilla_server.errors.future import UnprocessableEntityError
+from argilla_server.models import Record, Response, Suggestion
+from argilla_server.search_engine.base import (
+    AndFilter,
+    Filter,
+    RangeFilter,
+    RecordFilterScope,
+    ResponseFilterScope,
+    SuggestionFilterScope,
+    TermsFilter,
+)
+from sqlalchemy import ColumnElement, Text, and_, cast, exists, false, or_, select, true
+
+from errata_argilla.search.elements import Elements
+from errata_argilla.search.scopes import Dataset, answers_of, values_of
+
+
+def condition(found: Filter | None, dataset: Dataset) -> ColumnElement[bool]:
+    """Compile a filter; nothing lets every record through."""
+    match found:
+        case None:
+            return true()
+        case AndFilter(filters=parts):
+            return and_(true(), *(condition(part, dataset) for part in parts))
+        case TermsFilter(values=[]):
+            return true()
+        case TermsFilter() | RangeFilter():
+            return _by_scope(found, dataset)
+        case other:
+            raise UnprocessableEntityError(f"cannot filter by {other}")
+
+
+def _by_scope(found: TermsFilter | RangeFilter, dataset: Dataset) -> ColumnElement[bool]:
+    match found.scope:
+        case RecordFilterScope(property=name):
+            return _record(name, found)
+        case ResponseFilterScope(question=None) as scope:
+            return _answer_status(scope, found)
+        case SuggestionFilterScope(question=name, property="agent" | "type" as part):
+            column = Suggestion.agent if part == "agent" else cast(Suggestion.type, Text)
+            theirs = and_(
+                Suggestion.record_id == Record.id,
+                Suggestion.question_id == dataset.question(name).id,
+            )
+            return exists(select(Suggestion.id).where(theirs, _compare(column, found, str)))
+        case scope:
+            values = values_of(scope, dataset)
+            query = select(1).select_from(values.elements.rows)
+            if values.table is not None:
+                query = select(1).select_from(values.table).join(values.elements.rows, true())
+            return exists(query.where(values.where, _any(values.elements, found)))
+
+
+def _any(elements: Elements, found: TermsFilter | RangeFilter) -> ColumnElement[bool]:
+    if isinstance(found, TermsFilter):
+        numbers = [number for value in found.values if (number := _number(value)) is not None]
+        return or_(elements.text.in_(found.values), elements.number.in_(numbers))
+    bounds = [bound for bound in (found.ge, found.le) if bound is not None]
+    if all(_number(bound) is not None for bound in bounds):
+        return _compare(elements.number, found, float)
+    return _compare(elements.text, found, str)
+
+
+def _record(name: str, found: TermsFilter | RangeFilter) -> ColumnElement[bool]:
+    match name:
+        case "external_id":
+            return _compare(Record.external_id, found, str)
+        case "status" if isinstance(found, TermsFilter):
+            known = [status for status in RecordStatus if status.value in found.values]
+            return Record.status.in_(known)
+        case "id" if isinstance(found, TermsFilter):
+            return Record.id.in_([id_ for value in found.values if (id_ := _uuid(value))])
+        case "inserted_at" | "updated_at":
+            return _compare(getattr(Record, name), found, _moment)
+        case other:
+            raise UnprocessableEntityError(f"records cannot be filtered by {other!r} like this")
+
+
+def _answer_status(scope: ResponseFilterScope, found: Filter) -> ColumnElement[bool]:
+    if scope.property != "status" or not isinstance(found, TermsFilter):
+        raise UnprocessableEntityError(
+            f"answers cannot be filtered by {scope.property!r} like this"
+        )
+    theirs = answers_of(scope)
+    wanted = [status for status in ResponseStatus if status.value in found.values]
+    answered = exists(select(Response.id).where(theirs, Response.status.in_(wanted)))
+    waiting = ~exists(select(Response.id).where(theirs))
+    pending = ResponseStatusFilter.pending in found.values
+    return or_(answered if wanted else false(), waiting if pending else false())
+
+
+def _compare(
+    column: Any, found: TermsFilter | RangeFilter, read: Callable[[Any], Any]
+) -> ColumnElement[bool]:
+    if isinstance(found, TermsFilter):
+        return column.in_([read(value) for value in found.values])
+    least = true() if found.ge is None else column >= read(found.ge)
+    most = true() if found.le is None else column <= read(found.le)
+    return and_(least, most)
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
+def _uuid(value: str) -> UUID | None:
+    try:
+        return UUID(value)
+    except ValueError:
+        return None
+
+
+def _moment(value: Any) -> datetime:
+    """Read a time of a filter; Argilla stores UTC without saying so."""
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        raise UnprocessableEntityError(f"{value!r} is not a date and time") from None
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment

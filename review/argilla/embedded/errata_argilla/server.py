@@ -1,0 +1,67 @@
+"""The server process: Argilla's API and UI. In: an address. Out: it serves until SIGTERM.
+
+Argilla's application is mounted whole; around it stand our lifespan, which sends webhooks, and
+the hardening.
+"""
+
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator
+
+import uvicorn
+from argilla_server import _app as argilla
+from argilla_server.database import async_engine
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from errata_argilla import shortcuts
+from errata_argilla.search import engine
+from errata_argilla.webhooks import interception
+from errata_argilla.webhooks.dispatcher import Dispatcher
+
+_LOGGER = logging.getLogger("errata_argilla")
+
+SHUTDOWN_SECONDS = 5
+
+
+def build() -> Starlette:
+    """Put the application together."""
+    engine.register()
+    shortcuts.take()
+    # Argilla waits a minute for Redis and then gives up; reviewing needs no Redis.
+    argilla.configure_redis = lambda: None
+    return Starlette(routes=[Mount("/", app=argilla.app)], lifespan=_lifespan)
+
+
+def run(host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT, then exit with status 0."""
+    server = uvicorn.Server(
+        uvicorn.Config(
+            build(),
+            host=host,
+            port=port,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
+    )
+    # uvicorn shuts down in order and then raises the signal again, for whoever is left to hear it.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    server.run()
+    sys.exit(0 if server.started else 1)
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(_app: Starlette) -> AsyncIterator[None]:
+    dispatcher = Dispatcher()
+    interception.install(dispatcher.send, dispatcher.wake)
+    async with argilla.app_lifespan(argilla.app):
+        await dispatcher.start()
+        try:
+            yield
+        finally:
+            await dispatcher.stop()
+            await async_engine.dispose()

@@ -1,0 +1,156 @@
+"""The four programs start, refuse what is unsafe, and stop."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import EMBEDDED, Server, databases, installed
+
+
+@pytest.fixture(params=databases())
+def own(request, tmp_path):
+    with installed(request.param, tmp_path) as installation:
+        yield installation
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ARGILLA_AUTH_SECRET_KEY": ""},
+        {"ARGILLA_AUTH_SECRET_KEY": "short"},
+        {"ERRATA_ARGILLA_PASSWORD": ""},
+        {"ERRATA_ARGILLA_PASSWORD": "12345678"},
+        {"ERRATA_ARGILLA_API_KEY": "argilla.apikey"},
+        {"ERRATA_ARGILLA_WORKSPACE": ""},
+    ],
+)
+def test_nothing_is_made_without_secrets_of_ones_own(tmp_path, changes):
+    server = Server(tmp_path, f"sqlite+aiosqlite:///{tmp_path}/argilla.db")
+    assert server.bootstrap(**changes) == 1
+    assert next(iter(changes)).split("_")[-1].lower() in server.log("bootstrap").lower()
+    assert not (tmp_path / "argilla.db").exists()
+
+
+def test_a_refused_password_is_not_written_anywhere(tmp_path):
+    server = Server(tmp_path, f"sqlite+aiosqlite:///{tmp_path}/argilla.db")
+    assert server.bootstrap(ERRATA_ARGILLA_PASSWORD="tiny!") == 1
+    assert "tiny!" not in server.log("bootstrap")
+
+
+def test_bootstrap_twice_changes_nothing_and_a_new_key_works(own):
+    assert own.bootstrap() == 0, own.log("bootstrap")
+    assert own.bootstrap() == 0, own.log("bootstrap")
+    own.start()
+    client = own.client()
+    assert (client.me["role"], len(client.call("GET", "users")["items"])) == ("owner", 1)
+    assert [w["name"] for w in client.call("GET", "me/workspaces")["items"]] == ["review"]
+    own.owner_key = "another-key-0123456789"
+    assert own.bootstrap() == 0, own.log("bootstrap")
+    assert own.client().me["id"] == client.me["id"]
+    assert own.stop() == 0
+    for secret in (own.secret, own.owner_key, "a long enough password"):
+        assert secret not in own.log("bootstrap") + own.log("serve")
+
+
+def redis_status(server):
+    code = "import os,redis; print(redis.from_url(os.environ['ARGILLA_REDIS_URL']).ping())"
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env=server.environment, capture_output=True).returncode
+
+
+def start_redis(server):
+    process = server.launch(
+        "redis", "--dir", str(server.home / "redis"), "--port", str(server.redis_port)
+    )
+    for _ in range(100):
+        if redis_status(server) == 0:
+            return process
+        time.sleep(0.05)
+    raise AssertionError(server.log("redis"))
+
+
+def test_the_worker_does_jobs_in_its_own_process_and_outlives_redis(own):
+    assert own.bootstrap() == 0, own.log("bootstrap")
+    redis = start_redis(own)
+    worker = own.launch("worker")
+    own.start()
+    owner = own.client()
+    try:
+        for lowered in (1, 2, 1):
+            dataset = owner.dataset(min_submitted=2)
+            (record,) = owner.push(dataset, {"text": "x"})
+            owner.person().answer(record)
+            # Argilla recomputes record states in a job whenever a dataset is changed.
+            distribution = {"strategy": "overlap", "min_submitted": lowered}
+            force(own, dataset, distribution)
+            owner.call("PATCH", f"datasets/{dataset}", {"guidelines": "changed"})
+            wanted = "completed" if lowered == 1 else "pending"
+            assert settles(owner, record, wanted), own.log("worker")
+            redis.send_signal(signal.SIGKILL)
+            redis.wait()
+            redis = start_redis(own)
+        children = subprocess.run(["ps", "--ppid", str(worker.pid)], capture_output=True).stdout
+        assert len(children.splitlines()) == 1, children
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(10) == 0, own.log("worker")
+    finally:
+        for process in (redis, worker):
+            if process.poll() is None:
+                process.terminate()
+                process.wait(10)
+        own.stop()
+
+
+def force(server, dataset, distribution):
+    """Change the distribution behind Argilla's back: its API refuses once there are answers."""
+    code = (
+        "import json, sys, uuid\n"
+        "from sqlalchemy import update\n"
+        "from argilla_server.database import SyncSessionLocal\n"
+        "from argilla_server.models import Dataset\n"
+        "session = SyncSessionLocal()\n"
+        "row = update(Dataset).where(Dataset.id == uuid.UUID(sys.argv[1]))\n"
+        "session.execute(row.values(distribution=json.loads(sys.argv[2])))\n"
+        "session.commit()\n"
+    )
+    command = [sys.executable, "-c", code, dataset, json.dumps(distribution)]
+    subprocess.run(command, env=server.environment, check=True, cwd=EMBEDDED)
+
+
+def settles(owner, record, status):
+    for _ in range(100):
+        if owner.call("GET", f"records/{record}")["status"] == status:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_redis_refuses_whoever_lacks_the_password(own):
+    process = start_redis(own)
+    try:
+        stranger = Server(own.home, own.database, redis_port=own.redis_port)
+        assert redis_status(stranger) != 0
+        assert own.secret not in command_line(process.pid)
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_redis_listens_on_a_private_socket_alone(own):
+    path = own.home / "r.sock"
+    process = own.launch("redis", "--dir", str(own.home / "redis"), "--unix-socket", str(path))
+    for _ in range(100):
+        if path.exists():
+            break
+        time.sleep(0.05)
+    assert oct(path.stat().st_mode & 0o777) == oct(0o700)
+    process.terminate()
+    assert process.wait(10) == 0
+
+
+def command_line(pid):
+    return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
