@@ -1,1 +1,53 @@
-"""Errata: human feedback for AI agents."""
+"""Errata: human feedback for AI agents.
+
+In: an agent's proposals. Out: people's decisions, and permits to act on them.
+"""
+
+from errata.client import AsyncClient, Client, approved, run_digest
+from errata.errors import ErrataError, Refused, StillOpen
+from errata.protocol import (
+    Action,
+    Agent,
+    Candidate,
+    Confidence,
+    Decision,
+    Effective,
+    Evidence,
+    Message,
+    Option,
+    Permit,
+    Proposal,
+    Reasoning,
+    Receipt,
+    Review,
+    Risk,
+    Ticket,
+)
+from errata.stages import open_stages
+
+__all__ = [
+    "Action",
+    "Agent",
+    "AsyncClient",
+    "Candidate",
+    "Client",
+    "Confidence",
+    "Decision",
+    "Effective",
+    "ErrataError",
+    "Evidence",
+    "Message",
+    "Option",
+    "Permit",
+    "Proposal",
+    "Reasoning",
+    "Receipt",
+    "Refused",
+    "Review",
+    "Risk",
+    "StillOpen",
+    "Ticket",
+    "approved",
+    "open_stages",
+    "run_digest",
+]

@@ -116,7 +116,7 @@ _database: Database | None = None
 
 def use(database: Database | None) -> None:
     """Set the database that `Db` and `Reading` open sessions on."""
-    global _database  # noqa: PLW0603 - the one process-wide handle, set by app and cli
+    global _database  # the one process-wide handle, set by app and cli
     _database = database
 
 

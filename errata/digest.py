@@ -31,14 +31,18 @@ def canonical(value: Any) -> bytes:
 
 def _write(value: Any) -> str:
     if isinstance(value, dict):
-        pairs = sorted(value.items(), key=lambda item: item[0].encode("utf-16-be"))
-        return "{" + ",".join(f"{_write(key)}:{_write(item)}" for key, item in pairs) + "}"
+        keys = sorted(value, key=_utf16)
+        return "{" + ",".join(f"{_write(key)}:{_write(value[key])}" for key in keys) + "}"
     if isinstance(value, list | tuple):
         return "[" + ",".join(_write(item) for item in value) + "]"
     if isinstance(value, float):
         return _number(value)
     # For strings Python escapes exactly what RFC 8785 section 3.2.2.2 asks for.
     return json.dumps(value, ensure_ascii=False)
+
+
+def _utf16(key: str) -> bytes:
+    return key.encode("utf-16-be")
 
 
 def _number(value: float) -> str:

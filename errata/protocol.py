@@ -121,7 +121,7 @@ def _check_container(value: Any, path: str, where: str) -> None:
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
-                raise ValueError(f"{where}: object keys must be strings, got {key!r}")  # noqa: TRY004
+                raise ValueError(f"{where}: object keys must be strings, got {key!r}")
             _check_text(key, where)
             check_json(item, f"{path}.{key}" if path else key)
     elif isinstance(value, list | tuple):
@@ -312,7 +312,7 @@ class Proposal(Value):
     def _body_fits_kind(self) -> "Proposal":
         field = KIND_FIELD[self.kind]
         if getattr(self, field) is None:
-            raise ValueError(f"kind {self.kind!r} needs the field {field!r}")
+            raise ValueError(f"{field}: kind {self.kind!r} needs it")
         return self
 
     @model_validator(mode="after")

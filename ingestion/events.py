@@ -6,11 +6,13 @@ chained just before the commit; the check that nobody changed them.
 
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import event as orm_event
+from sqlalchemy.orm import SessionTransaction
 from sqlmodel import Session, col, select
 
 from errata.digest import canonical
@@ -65,6 +67,8 @@ def append(
 
 @orm_event.listens_for(Session, "before_commit")
 def _chain(session: Session) -> None:
+    if session.in_nested_transaction():
+        return  # a savepoint is no commit
     pending: list[Event] = session.info.pop(_PENDING, [])
     if not pending:
         return
@@ -81,9 +85,23 @@ def _chain(session: Session) -> None:
     session.flush()
 
 
-@orm_event.listens_for(Session, "after_rollback")
-def _forget(session: Session) -> None:
-    session.info.pop(_PENDING, None)
+@orm_event.listens_for(Session, "after_transaction_end")
+def _forget(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        session.info.pop(_PENDING, None)
+
+
+@contextmanager
+def savepoint(session: Session) -> Generator[None]:
+    """A part of a transaction that can fail alone: its rows and its events are both undone."""
+    pending: list[Event] = session.info.setdefault(_PENDING, [])
+    mark = len(pending)
+    try:
+        with session.begin_nested():
+            yield
+    except BaseException:
+        del pending[mark:]
+        raise
 
 
 def seal(entry: Event) -> str:
@@ -163,7 +181,9 @@ def _read(session: Session, batch: int, after: int = 0) -> Iterator[Event]:
         session.expunge_all()
 
 
-def read(session: Session, after: int, limit: int, proposals: set[str] | None = None) -> list[Event]:
+def read(
+    session: Session, after: int, limit: int, proposals: set[str] | None = None
+) -> list[Event]:
     """Events after a sequence number, oldest first.
 
     Args:

@@ -25,7 +25,13 @@ from ingestion import events, halts, store, tables
 
 
 def consume(
-    session: Session, permit_id: str, digest: str, caller: tables.Principal, *, now: datetime
+    session: Session,
+    permit_id: str,
+    digest: str,
+    caller: tables.Principal,
+    *,
+    key: str | None = None,
+    now: datetime,
 ) -> protocol.Permit:
     """Take the permit, by compare-and-set, for exactly the approved bytes.
 
@@ -37,6 +43,8 @@ def consume(
         permit_id: The permit.
         digest: Computed by the agent on the arguments that it is about to use.
         caller: Whose key it is.
+        key: Idempotency key. A caller who did not get the answer may ask again with it; another
+            process, even with the same permit, cannot know it.
         now: When.
 
     Raises:
@@ -47,6 +55,8 @@ def consume(
         PermitUsed, PermitExpired, PermitRevoked, TooEarly: What they say.
     """
     permit = _own(session, permit_id, caller)
+    if key is not None and (permit.used_key, permit.digest) == (key, digest):
+        return store.permit_value(permit)
     _check(session, permit, digest, now)
     statement = (
         update(tables.Permit)
@@ -55,7 +65,7 @@ def consume(
             col(tables.Permit.status) == "issued",
             col(tables.Permit.digest) == digest,
         )
-        .values(status="used", used_at=now, used_by=caller.id)
+        .values(status="used", used_at=now, used_by=caller.id, used_key=key)
         .execution_options(synchronize_session=False)
     )
     if session.exec(statement).rowcount != 1:

@@ -32,7 +32,7 @@ PATHS = re.compile(
 
 def _duration(value: Any) -> Any:
     if not isinstance(value, str):
-        raise ValueError("a duration is a number and a unit: 30s, 15m, 24h or 7d")  # noqa: TRY004
+        raise ValueError("a duration is a number and a unit: 30s, 15m, 24h or 7d")
     match = DURATION.match(value)
     if match is None:
         raise ValueError(f"{value!r} is no duration; write 30s, 15m, 24h or 7d")
@@ -64,8 +64,8 @@ def _check_bounds(comparisons: dict[str, Any]) -> None:
             raise ValueError(f"{operator} takes a number or a text, got {bound!r}")
         if operator == "matches":
             try:
-                re.compile(bound)
-            except (re.error, TypeError) as error:
+                re.compile(str(bound))
+            except re.error as error:
                 raise ValueError(f"matches: {bound!r} is no regular expression: {error}") from error
 
 
@@ -230,7 +230,11 @@ def _facts(policy: Policy, proposal: Proposal, action: Action | None) -> dict[st
 
 def risk_level(tool: Tool, proposal: Proposal) -> RiskLevel | None:
     """The higher of what the policy says of the tool and what the agent states."""
-    levels = [level for level in (tool.risk, proposal.risk and proposal.risk.level) if level]
+    levels: list[RiskLevel] = []
+    if tool.risk is not None:
+        levels.append(tool.risk)
+    if proposal.risk is not None:
+        levels.append(proposal.risk.level)
     return max(levels, key=LEVELS.index, default=None)
 
 

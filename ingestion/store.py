@@ -27,9 +27,7 @@ def load(session: Session, proposal_id: str) -> tables.Proposal:
     return row
 
 
-def keep(
-    session: Session, owner: str, id_: str, proposal_id: str, value: protocol.Value
-) -> None:
+def keep(session: Session, owner: str, id_: str, proposal_id: str, value: protocol.Value) -> None:
     """Store the erasable text of a proposal, decision or receipt."""
     body = value.model_dump(mode="json", exclude_unset=True)
     session.add(tables.Payload(owner=owner, id=id_, proposal_id=proposal_id, body=body))
@@ -81,7 +79,9 @@ def permit(session: Session, proposal_id: str) -> protocol.Permit | None:
 
 def permit_value(row: tables.Permit) -> protocol.Permit:
     """A permit from its row."""
-    return protocol.Permit.model_validate(row.model_dump(exclude={"used_at", "used_by"}))
+    return protocol.Permit.model_validate(
+        row.model_dump(exclude={"used_at", "used_by", "used_key"})
+    )
 
 
 def move(
@@ -108,7 +108,13 @@ def move(
         raise Conflict(f"proposal {row.id} was changed by somebody else at the same time")
     session.refresh(row)
     events.append(
-        session, f"proposal.{status}", actor=actor, now=now, proposal_id=row.id, digest=row.digest
+        session,
+        "proposal.moved",
+        actor=actor,
+        now=now,
+        proposal_id=row.id,
+        status=status,
+        digest=row.digest,
     )
 
 

@@ -73,6 +73,8 @@ class Proposal(SQLModel, table=True):
     action_name: str | None = None
     risk_level: str | None = None
     urgency: str = "normal"
+    cost_usd: float | None = None
+    """What the agent says its work has cost."""
     status: str
     version: int = 0
     """Compare-and-set counter of the status."""
@@ -155,6 +157,8 @@ class Permit(SQLModel, table=True):
     fence: int = Field(sa_type=BigInteger)
     used_at: datetime | None = Field(default=None, sa_type=Utc)
     used_by: str | None = Field(default=None, foreign_key="principal.id")
+    used_key: str | None = None
+    """Idempotency key of the use: the same request again is answered, not run again."""
 
 
 class Receipt(SQLModel, table=True):

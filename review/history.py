@@ -5,7 +5,7 @@ In: the rows of ingestion and review. Out: episodes, streamed in the order of th
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from sqlmodel import Session, col, select
 
@@ -35,9 +35,7 @@ class Episode(NamedTuple):
     """Whether a receipt says that it ran."""
 
 
-def read(
-    session: Session, *, since: datetime | None = None, batch: int = 500
-) -> Iterator[Episode]:
+def read(session: Session, *, since: datetime | None = None, batch: int = 500) -> Iterator[Episode]:
     """Stream decided proposals.
 
     Args:
@@ -58,6 +56,17 @@ def read(
     rows = session.exec(statement.execution_options(yield_per=batch))
     for page in rows.partitions(batch):
         yield from _assemble(session, [(decision, proposal) for decision, proposal in page])
+
+
+def one(session: Session, proposal_id: str) -> Episode | None:
+    """One decided proposal; None while undecided or where there is none."""
+    statement = (
+        select(tables.Decision, tables.Proposal)
+        .join(tables.Proposal)
+        .where(tables.Decision.proposal_id == proposal_id)
+    )
+    page = [(decision, proposal) for decision, proposal in session.exec(statement)]
+    return next(_assemble(session, page), None)
 
 
 def _assemble(
@@ -97,7 +106,7 @@ def _reviews(session: Session, ids: Iterable[str]) -> dict[str, list[Heard]]:
         .order_by(col(Review.received_at), col(Review.id))
     )
     found: dict[str, list[Heard]] = {}
-    for row, text in session.exec(statement):
+    for row, text in cast(Iterable[tuple[Review, ReviewPayload | None]], session.exec(statement)):
         review = None if text is None else protocol.Review.model_validate(text.body)
         found.setdefault(row.proposal_id, []).append(Heard(row, review))
     return found

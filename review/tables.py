@@ -1,13 +1,13 @@
 """The rows that review owns.
 
-In: answers from Argilla, the API and files. Out: reviews with their text, and the outbox, inbox
-and record map of the Argilla bridge.
+In: answers from Argilla, the API and files. Out: reviews with their text, and what the Argilla
+bridge knows: records to push and remove, answers seen, datasets, the webhook.
 """
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Index, Integer
+from sqlalchemy import JSON, Column, Index
 from sqlmodel import Field, SQLModel
 
 from errata.db import Utc
@@ -23,6 +23,8 @@ class Review(SQLModel, table=True):
     verdict: str
     reviewer: str = Field(index=True)
     """The reviewer's name; for imports the name in the file."""
+    reviewer_id: str | None = Field(default=None, foreign_key="principal.id")
+    """None for imports."""
     reviewer_role: str | None = None
     surface: str
     """`argilla`, `api` or `import`."""
@@ -46,26 +48,6 @@ class ReviewPayload(SQLModel, table=True):
     body: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
 
 
-class Outbox(SQLModel, table=True):
-    """Something to be done in Argilla; written in the transaction that makes it necessary."""
-
-    id: int | None = Field(
-        default=None,
-        sa_column=Column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    )
-    proposal_id: str = Field(foreign_key="proposal.id", index=True)
-    round: int
-    op: str
-    """`push` or `remove`."""
-    attempts: int = 0
-    not_before: datetime = Field(sa_type=Utc)
-    claimed_until: datetime | None = Field(default=None, sa_type=Utc)
-    done_at: datetime | None = Field(default=None, sa_type=Utc)
-    error: str | None = None
-
-    __table_args__ = (Index("outbox_due", "done_at", "not_before"),)
-
-
 class Inbox(SQLModel, table=True):
     """An answer seen in Argilla; the key makes each version of it count once."""
 
@@ -77,16 +59,46 @@ class Inbox(SQLModel, table=True):
 
 
 class ArgillaRecord(SQLModel, table=True):
-    """A record that we pushed to Argilla."""
+    """A round of a proposal as a record in Argilla, and the outbox of what is to be done there.
+
+    It is to be pushed while `pushed_at` is empty and the round is being asked, and to be removed
+    once the round is over; both calls can be repeated without harm.
+    """
 
     external_id: str = Field(primary_key=True)
     """`<proposal id>:<round>`."""
     proposal_id: str = Field(foreign_key="proposal.id", index=True)
     round: int
     dataset: str
-    server_id: str | None = Field(default=None, index=True)
     digest: str
+    server_id: str | None = Field(default=None, index=True)
     note: str | None = None
-    """Shown at the head of the record: why the last answer was refused."""
+    """Why the last answer was refused: shown at the head of the record."""
+    answered: str | None = Field(default=None, foreign_key="review.id")
+    """The refused review, whose version is offered again."""
     pushed_at: datetime | None = Field(default=None, sa_type=Utc)
     removed_at: datetime | None = Field(default=None, sa_type=Utc)
+    attempts: int = 0
+    not_before: datetime = Field(sa_type=Utc)
+    claimed_until: datetime | None = Field(default=None, sa_type=Utc)
+    error: str | None = None
+    """What Argilla said at the last attempt."""
+
+    __table_args__ = (Index("argilla_due", "removed_at", "not_before"),)
+
+
+class ArgillaDataset(SQLModel, table=True):
+    """A dataset that we made in Argilla, with the ids that its interface speaks in."""
+
+    name: str = Field(primary_key=True)
+    id: str
+    questions: dict[str, str] = Field(sa_column=Column(JSON, nullable=False))
+    """Question name to question id."""
+
+
+class ArgillaWebhook(SQLModel, table=True):
+    """The webhook that Argilla calls us by."""
+
+    url: str = Field(primary_key=True)
+    id: str
+    secret: str

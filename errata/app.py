@@ -1,0 +1,92 @@
+"""The HTTP application: mounts the stages' routes and turns errors into answers.
+
+In: a database, and Argilla where there is one. Out: a FastAPI app.
+"""
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
+from sqlmodel import select
+
+from errata import db
+from errata.errors import ErrataError, Malformed, TooEarly, Unavailable
+from errata.settings import Settings
+from ingestion import api as ingestion_api
+from ingestion import feed
+from ingestion.bell import Bell
+from ingestion.tables import ChainHead
+from review import api as review_api
+
+log = logging.getLogger("errata")
+
+
+def create_app(database: db.Database) -> FastAPI:
+    """Build the application.
+
+    Args:
+        database: Opened and migrated.
+    """
+    db.use(database)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        app.state.bell = Bell(db.current)
+        yield
+        await app.state.bell.stop()
+
+    app = FastAPI(
+        title="Errata", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/v1/openapi"
+    )
+    app.add_exception_handler(ErrataError, _answer_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(OperationalError, _answer_busy)
+    for router in (ingestion_api.router, feed.router, review_api.router):
+        app.include_router(router)
+    app.add_api_route("/healthz", _healthy)
+    app.add_api_route("/readyz", _ready)
+    return app
+
+
+def from_settings() -> FastAPI:
+    """Build the application from the environment; for `uvicorn --factory`."""
+    database = db.Database(Settings().database)
+    database.migrate()
+    return create_app(database)
+
+
+async def _answer_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ErrataError)
+    headers = {}
+    if isinstance(error, TooEarly):
+        headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(error.wire(), error.status, headers)
+
+
+async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    field = ".".join(str(step) for step in first["loc"][1:]) or "request"
+    return await _answer_error(request, Malformed(f"{field}: {first['msg']}", field=field))
+
+
+async def _answer_busy(request: Request, error: Exception) -> JSONResponse:
+    # The message of the driver may hold a statement with its values, so it goes to nobody.
+    log.error("the database did not answer: %s", type(error).__name__)
+    return await _answer_error(request, Unavailable("the database did not answer; try again"))
+
+
+def _healthy() -> dict[str, str]:
+    return {"status": "alive"}
+
+
+def _ready() -> dict[str, str]:
+    with db.current().reading() as session:
+        session.exec(select(ChainHead.seq)).one()
+    return {"status": "ready"}

@@ -1,0 +1,450 @@
+"""The SDK for agents: propose, wait, and run a tool only under its own permit.
+
+In: proposals as values or keywords. Out: tickets, decisions, permits, receipts.
+Needs pydantic and an HTTP client, nothing of the server.
+"""
+
+import asyncio
+import os
+import random
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Generator
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, NamedTuple, TypeVar
+
+import httpx2
+from pydantic import ValidationError
+
+from errata import errors
+from errata.digest import digest, version_body
+from errata.gate import Gate, dress, receipt
+from errata.protocol import Agent, Effective, Permit, Proposal, Receipt, Ticket
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+DEFAULT_URL = "http://127.0.0.1:8400"
+LONGEST_POLL = 30.0
+"""Seconds that one long poll is held; a wait is made of as many as it takes."""
+PATIENCE = 120.0
+"""Seconds for which a request is repeated while the server cannot be reached."""
+
+
+class _Call(NamedTuple):
+    """One HTTP call."""
+
+    method: str
+    path: str
+    json: Any = None
+    key: str | None = None
+    """Idempotency key: makes a repetition harmless."""
+    timeout: float = 30.0
+
+
+_ERRORS: dict[str, type[errors.ErrataError]] = {
+    kind.code: kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, errors.ErrataError)
+}
+
+
+def _error(response: httpx2.Response) -> errors.ErrataError:
+    """The error that the server answered with, as the class that the server raised."""
+    try:
+        answer: dict[str, Any] = response.json()
+        code, detail, field = answer["error"], answer["detail"], answer.get("field")
+    except (ValueError, KeyError, TypeError):
+        code, detail, field = "internal", f"HTTP {response.status_code} without an answer", None
+    kind = _ERRORS.get(code, errors.ErrataError)
+    if kind is errors.TooEarly:
+        return errors.TooEarly(detail, float(response.headers.get("Retry-After", 1)))
+    return _plain(kind)(detail, field)
+
+
+def _plain(kind: type[errors.ErrataError]) -> type[errors.ErrataError]:
+    """Errors with a constructor of their own do not come over the wire as such."""
+    return kind if kind.__init__ is errors.ErrataError.__init__ else errors.ErrataError
+
+
+def _retryable(response: httpx2.Response) -> bool:
+    return response.status_code in {502, 503, 504}
+
+
+def _pauses(patience: float) -> Generator[float]:
+    """Pauses between attempts: doubling with jitter (AWS, 'full jitter'), until patience ends."""
+    spent, ceiling = 0.0, 0.1
+    while spent < patience:
+        pause = random.uniform(0.02, ceiling)  # jitter, no secret
+        spent += pause
+        yield pause
+        ceiling = min(ceiling * 2, 5.0)
+
+
+def _propose_call(proposal: Proposal, key: str | None) -> _Call:
+    return _Call("POST", "/v1/proposals", proposal.wire(), key or uuid.uuid4().hex)
+
+
+def _poll_call(ticket_id: str, seconds: float) -> _Call:
+    path = f"/v1/proposals/{ticket_id}?wait={seconds:.3f}"
+    return _Call("GET", path, timeout=seconds + 15)
+
+
+def _consume_call(permit: Permit, computed: str, key: str) -> _Call:
+    return _Call("POST", f"/v1/permits/{permit.id}/consume", {"digest": computed}, key)
+
+
+def _receipt_call(told: Receipt) -> _Call:
+    return _Call("POST", f"/v1/permits/{told.permit_id}/receipt", told.wire())
+
+
+def _id(ticket: Ticket | str) -> str:
+    return ticket if isinstance(ticket, str) else ticket.id
+
+
+def approved(ticket: Ticket) -> Permit:
+    """The permit of a decided proposal.
+
+    Raises:
+        Refused: People or the policy did not let it run; carries the decision.
+    """
+    decision = ticket.decision
+    if decision is None:
+        raise errors.StillOpen(f"proposal {ticket.id} is not decided yet")
+    if ticket.permit is None:
+        raise errors.Refused(f"{decision.outcome}: {decision.reason}", decision)
+    return ticket.permit
+
+
+def run_digest(proposal: Proposal, version: Effective, permit: Permit) -> str:
+    """The digest of what is about to run, computed from what is really there.
+
+    Args:
+        proposal: What was asked.
+        version: What will run, as the caller holds it.
+        permit: Names the tool schema and policy version that were in force.
+    """
+    return digest(
+        agent=proposal.agent.id,
+        kind=proposal.kind,
+        body=version_body(proposal, version),
+        tool_schema=permit.tool_schema,
+        policy_version=permit.policy_version,
+    )
+
+
+class _Base:
+    """What both clients share: where the server is and how to say who calls."""
+
+    def __init__(self, url: str | None, key: str | None, patience: float) -> None:
+        self.url = (url or os.environ.get("ERRATA_URL") or DEFAULT_URL).rstrip("/")
+        self._key = key or os.environ.get("ERRATA_KEY")
+        self._patience = patience
+        if not self._key:
+            raise errors.Unauthorized("no key: pass key=… or set ERRATA_KEY")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(url={self.url!r})"
+
+    def _options(self, call: _Call) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self._key}"}
+        if call.key is not None:
+            headers["Idempotency-Key"] = call.key
+        return {"json": call.json, "headers": headers, "timeout": call.timeout}
+
+
+def _proposal(proposal: Proposal | None, fields: dict[str, Any]) -> Proposal:
+    if proposal is not None:
+        return proposal
+    try:
+        return Proposal.model_validate({"hap": "1", **fields})
+    except ValidationError as error:
+        raise errors.Malformed(str(error)) from error
+
+
+class Client(_Base):
+    """The synchronous client.
+
+    Args:
+        url: The server; else the environment's ERRATA_URL, else this machine's port 8400.
+        key: An agent's key; else the environment's ERRATA_KEY.
+        patience: Seconds for which a request is repeated while the server cannot be reached.
+        transport: For tests: another way to the server.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        patience: float = PATIENCE,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        super().__init__(url, key, patience)
+        self._http = httpx2.Client(base_url=self.url, transport=transport)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _send(self, call: _Call) -> Any:
+        for pause in _pauses(self._patience):
+            try:
+                response = self._http.request(call.method, call.path, **self._options(call))
+            except httpx2.TransportError:
+                time.sleep(pause)
+                continue
+            if response.is_success:
+                return response.json()
+            if not _retryable(response):
+                raise _error(response)
+            time.sleep(pause)
+        raise errors.Unavailable(f"{self.url} did not answer within {self._patience:.0f} s")
+
+    def propose(
+        self, proposal: Proposal | None = None, *, idempotency_key: str | None = None, **fields: Any
+    ) -> Ticket:
+        """Ask; the ticket says whether the policy decided at once.
+
+        Args:
+            proposal: The proposal; or give its fields by keyword.
+            idempotency_key: The same key and proposal give the same ticket; made up when absent.
+            fields: Fields of the proposal.
+        """
+        call = _propose_call(_proposal(proposal, fields), idempotency_key)
+        return Ticket.model_validate(self._send(call))
+
+    def get(self, ticket: Ticket | str) -> Ticket:
+        """The ticket as it stands now."""
+        return Ticket.model_validate(self._send(_poll_call(_id(ticket), 0)))
+
+    def wait(self, ticket: Ticket | str, timeout: float | None = None) -> Ticket:
+        """Wait for the decision; survives restarts of the server.
+
+        Args:
+            ticket: What to wait for; an id from another process will do.
+            timeout: Seconds; None: until the proposal's own deadline decides it.
+
+        Raises:
+            StillOpen: The time is over and nobody has decided.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = LONGEST_POLL if end is None else min(LONGEST_POLL, end - time.monotonic())
+            found = Ticket.model_validate(self._send(_poll_call(_id(ticket), max(left, 0))))
+            if found.decision is not None:
+                return found
+            if end is not None and time.monotonic() >= end:
+                raise errors.StillOpen(f"proposal {found.id} is not decided yet")
+
+    def cancel(self, ticket: Ticket | str) -> Ticket:
+        """Take a proposal back."""
+        path = f"/v1/proposals/{_id(ticket)}/cancel"
+        return Ticket.model_validate(self._send(_Call("POST", path)))
+
+    def consume(self, permit: Permit, computed: str) -> Permit:
+        """Use a permit for the bytes with this digest; see `run_digest`.
+
+        Raises:
+            DigestMismatch, PermitUsed, PermitExpired, PermitRevoked, Halted: Do not run it.
+        """
+        call = _consume_call(permit, computed, uuid.uuid4().hex)
+        return Permit.model_validate(self._send(call))
+
+    def report(self, told: Receipt) -> None:
+        """Say what came of a run."""
+        self._send(_receipt_call(told))
+
+    def run(self, ticket: Ticket, tool: Callable[[Effective], Any]) -> Any:
+        """Run what was decided, once, and report it.
+
+        Args:
+            ticket: A decided ticket.
+            tool: Gets what counts (the person's version, if there is one).
+
+        Returns:
+            The tool's result.
+
+        Raises:
+            Refused: It may not run.
+        """
+        permit = approved(ticket)
+        assert ticket.decision is not None
+        assert ticket.proposal is not None
+        version = ticket.decision.effective
+        self.consume(permit, run_digest(ticket.proposal, version, permit))
+        return self._report_run(permit, lambda: tool(version))
+
+    def _report_run(self, permit: Permit, body: Callable[[], Any]) -> Any:
+        started = datetime.now(UTC)
+        try:
+            result = body()
+        except Exception as error:
+            self.report(receipt(permit, started, None, error))
+            raise
+        self.report(receipt(permit, started, result, None))
+        return result
+
+    def gate(
+        self, agent: str | Agent, *, timeout: float | None = None, **extra: Any
+    ) -> Callable[[Function], Function]:
+        """Let a tool function run only under its own permit.
+
+        A call proposes, waits, and runs the function with the arguments that were approved, which
+        may be a person's version of them.
+
+        Args:
+            agent: Who calls.
+            timeout: Seconds to wait for the decision.
+            extra: Fields for every proposal, such as `risk` or `reasoning`.
+
+        Raises:
+            Refused: From the call, when it may not run; carries the decision.
+        """
+
+        def decorate(function: Function) -> Function:
+            gate = Gate.around(function, agent, extra)
+
+            def call(*args: Any, **kwargs: Any) -> Any:
+                proposal = gate.ask(args, kwargs)
+                ticket = self.wait(self.propose(proposal), timeout)
+                permit = approved(ticket)
+                assert ticket.decision is not None
+                arguments = gate.arguments(gate.version(ticket.decision))
+                self.consume(permit, gate.digest(arguments, permit))
+                return self._report_run(permit, lambda: function(**arguments))
+
+            return dress(function, call)
+
+        return decorate
+
+
+class AsyncClient(_Base):
+    """The asynchronous client; the arguments are those of `Client`."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        patience: float = PATIENCE,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        super().__init__(url, key, patience)
+        self._http = httpx2.AsyncClient(base_url=self.url, transport=transport)
+
+    async def __aenter__(self) -> "AsyncClient":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _send(self, call: _Call) -> Any:
+        for pause in _pauses(self._patience):
+            try:
+                response = await self._http.request(call.method, call.path, **self._options(call))
+            except httpx2.TransportError:
+                await asyncio.sleep(pause)
+                continue
+            if response.is_success:
+                return response.json()
+            if not _retryable(response):
+                raise _error(response)
+            await asyncio.sleep(pause)
+        raise errors.Unavailable(f"{self.url} did not answer within {self._patience:.0f} s")
+
+    async def propose(
+        self, proposal: Proposal | None = None, *, idempotency_key: str | None = None, **fields: Any
+    ) -> Ticket:
+        """Ask; see `Client.propose`."""
+        call = _propose_call(_proposal(proposal, fields), idempotency_key)
+        return Ticket.model_validate(await self._send(call))
+
+    async def get(self, ticket: Ticket | str) -> Ticket:
+        """The ticket as it stands now."""
+        return Ticket.model_validate(await self._send(_poll_call(_id(ticket), 0)))
+
+    async def wait(self, ticket: Ticket | str, timeout: float | None = None) -> Ticket:
+        """Wait for the decision; see `Client.wait`."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = LONGEST_POLL if end is None else min(LONGEST_POLL, end - time.monotonic())
+            found = Ticket.model_validate(await self._send(_poll_call(_id(ticket), max(left, 0))))
+            if found.decision is not None:
+                return found
+            if end is not None and time.monotonic() >= end:
+                raise errors.StillOpen(f"proposal {found.id} is not decided yet")
+
+    async def cancel(self, ticket: Ticket | str) -> Ticket:
+        """Take a proposal back."""
+        path = f"/v1/proposals/{_id(ticket)}/cancel"
+        return Ticket.model_validate(await self._send(_Call("POST", path)))
+
+    async def consume(self, permit: Permit, computed: str) -> Permit:
+        """Use a permit; see `Client.consume`."""
+        call = _consume_call(permit, computed, uuid.uuid4().hex)
+        return Permit.model_validate(await self._send(call))
+
+    async def report(self, told: Receipt) -> None:
+        """Say what came of a run."""
+        await self._send(_receipt_call(told))
+
+    async def run(self, ticket: Ticket, tool: Callable[[Effective], Awaitable[Any]]) -> Any:
+        """Run what was decided, once; see `Client.run`."""
+        permit = approved(ticket)
+        assert ticket.decision is not None
+        assert ticket.proposal is not None
+        version = ticket.decision.effective
+        await self.consume(permit, run_digest(ticket.proposal, version, permit))
+        return await self._report_run(permit, lambda: tool(version))
+
+    async def _report_run(self, permit: Permit, body: Callable[[], Awaitable[Any]]) -> Any:
+        started = datetime.now(UTC)
+        try:
+            result = await body()
+        except Exception as error:
+            await self.report(receipt(permit, started, None, error))
+            raise
+        await self.report(receipt(permit, started, result, None))
+        return result
+
+    def gate(
+        self, agent: str | Agent, *, timeout: float | None = None, **extra: Any
+    ) -> Callable[[Function], Function]:
+        """Let an async tool function run only under its own permit; see `Client.gate`."""
+
+        def decorate(function: Function) -> Function:
+            gate = Gate.around(function, agent, extra)
+
+            async def call(*args: Any, **kwargs: Any) -> Any:
+                proposal = gate.ask(args, kwargs)
+                ticket = await self.wait(await self.propose(proposal), timeout)
+                permit = approved(ticket)
+                assert ticket.decision is not None
+                arguments = gate.arguments(gate.version(ticket.decision))
+                await self.consume(permit, gate.digest(arguments, permit))
+                return await self._report_run(permit, lambda: function(**arguments))
+
+            return dress(function, call)
+
+        return decorate

@@ -1,0 +1,191 @@
+"""Routes for agents and operators: propose, cancel, permits, receipts, halt, events, schemas.
+
+In: HTTP requests. Out: calls of this stage's modules, one transaction each.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Response
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session
+
+from errata import protocol
+from errata.db import Db, Reading
+from errata.errors import ErrataError, Malformed, TooLarge
+from ingestion import bodies, events, halts, intake, keys, permits, store, tables, tickets
+from ingestion.access import Caller, Now, Reader
+
+router = APIRouter(prefix="/v1")
+
+IdempotencyKey = Annotated[str | None, Header(max_length=200)]
+
+
+class BatchMistakes(Malformed):
+    """Lines of a batch that were not taken; none of the batch was."""
+
+    code = "malformed_batch"
+
+    def __init__(self, mistakes: list[dict[str, Any]]) -> None:
+        super().__init__(f"{len(mistakes)} of the lines are not valid; nothing was taken")
+        self.mistakes = mistakes
+
+    def wire(self) -> dict[str, Any]:
+        return {**super().wire(), "lines": self.mistakes}
+
+
+@router.post("/proposals", status_code=202, response_model=None)
+def propose(
+    body: bodies.Single,
+    session: Db,
+    caller: Caller,
+    now: Now,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> dict[str, Any]:
+    """Take in a proposal: 201 when the policy decides at once, 202 when people will."""
+    if idempotency_key is not None:
+        known = intake.repeated(session, caller, idempotency_key, body.hash)
+        if known is not None:
+            response.status_code = known.status_code
+            proposal = store.proposal(session, known.proposal_id)
+            return {**known.answer, "proposal": proposal and proposal.wire()}
+    proposal = bodies.parse(body.raw, protocol.Proposal)
+    taken = intake.take(session, proposal, caller, now=now)
+    ticket = tickets.with_links(tickets.ticket(session, taken.row))
+    response.status_code = 202 if ticket.decision is None else 201
+    answer = ticket.wire()
+    answer.setdefault("reviews", [])
+    if idempotency_key is not None:
+        _remember(session, caller, idempotency_key, body, response.status_code, answer)
+    return answer
+
+
+def _remember(
+    session: Session,
+    caller: tables.Principal,
+    key: str,
+    body: bodies.Body,
+    status_code: int,
+    answer: dict[str, Any],
+) -> None:
+    row = tables.Idempotency(
+        principal_id=caller.id,
+        key=key,
+        body_hash=body.hash,
+        proposal_id=answer["id"],
+        status_code=status_code,
+        answer={name: value for name, value in answer.items() if name != "proposal"},
+    )
+    session.add(row)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise ErrataError("the same request is being handled; send it again") from error
+
+
+@router.post("/proposals/batch", status_code=202)
+def propose_batch(body: bodies.Batch, session: Db, caller: Caller, now: Now) -> dict[str, Any]:
+    """Take in one proposal per line (NDJSON): all of them or none."""
+    mistakes: list[dict[str, Any]] = []
+    answers: list[dict[str, Any]] = []
+    for number, line in _lines(body.raw):
+        try:
+            ticket = _take_line(session, line, caller, now)
+        except ErrataError as error:
+            field = {"field": error.field} if error.field else {}
+            mistakes.append({"line": number, **field, "reason": error.detail})
+            continue
+        answers.append({"line": number, **ticket.wire()})
+    if mistakes:
+        raise BatchMistakes(mistakes)
+    return {"proposals": answers}
+
+
+def _lines(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    for number, line in enumerate(raw.split(b"\n"), start=1):
+        if line.strip():
+            yield number, line
+
+
+def _take_line(
+    session: Session, line: bytes, caller: tables.Principal, now: datetime
+) -> protocol.Ticket:
+    if len(line) > bodies.LARGEST:
+        raise TooLarge(f"over {bodies.LARGEST:,} bytes", field=bodies.largest(line))
+    proposal = bodies.parse(line, protocol.Proposal)
+    with events.savepoint(session):
+        row = intake.take(session, proposal, caller, now=now).row
+    return tickets.with_links(tickets.ticket(session, row))
+
+
+@router.post("/proposals/{proposal_id}/cancel", response_model=None)
+def cancel(proposal_id: str, session: Db, caller: Caller, now: Now) -> dict[str, Any]:
+    """Take a proposal back before it is decided."""
+    row = intake.cancel(session, proposal_id, caller, now=now)
+    return tickets.ticket(session, row).wire()
+
+
+class Consumption(protocol.Value):
+    """What an agent sends to use a permit."""
+
+    digest: protocol.Digest
+
+
+@router.post("/permits/{permit_id}/consume", response_model=None)
+def consume(
+    permit_id: str,
+    body: bodies.Single,
+    session: Db,
+    caller: Caller,
+    now: Now,
+    idempotency_key: IdempotencyKey = None,
+) -> dict[str, Any]:
+    """Use a permit once, for exactly the approved bytes."""
+    digest = bodies.parse(body.raw, Consumption).digest
+    return permits.consume(session, permit_id, digest, caller, key=idempotency_key, now=now).wire()
+
+
+@router.post("/permits/{permit_id}/receipt", status_code=201, response_model=None)
+def report(
+    permit_id: str, body: bodies.Single, session: Db, caller: Caller, now: Now
+) -> dict[str, Any]:
+    """Say what came of a run."""
+    receipt = bodies.parse(body.raw, protocol.Receipt)
+    if receipt.permit_id != permit_id:
+        raise Malformed("permit_id differs from the address", field="permit_id")
+    return permits.report(session, receipt, caller, now=now).wire()
+
+
+@router.get("/halt")
+def halt_state(session: Reading, _caller: Reader) -> dict[str, Any]:
+    """Whether the fleet is halted."""
+    halt = halts.active(session)
+    return {"halted": halt is not None, "since": halt and halt.since}
+
+
+@router.post("/halt", status_code=201)
+def start_halt(session: Db, caller: Caller, now: Now) -> dict[str, Any]:
+    """Halt the fleet: nothing is routed automatically and no permit is used until it is lifted."""
+    keys.require(caller, "supervisor", "admin")
+    halt = halts.start(session, actor=caller.id, now=now)
+    return {"halted": True, "since": halt.since}
+
+
+@router.delete("/halt")
+def lift_halt(session: Db, caller: Caller, now: Now) -> dict[str, Any]:
+    """Let the fleet run again."""
+    keys.require(caller, "supervisor", "admin")
+    halts.lift(session, actor=caller.id, now=now)
+    return {"halted": False}
+
+
+@router.get("/schemas")
+def schemas() -> dict[str, Any]:
+    """The JSON Schemas (2020-12) of the protocol's values."""
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {
+        model.__name__: {"$schema": dialect, **model.model_json_schema()}
+        for model in protocol.VALUES
+    }

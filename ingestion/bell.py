@@ -1,0 +1,86 @@
+"""Waking those who wait for a proposal, without a thread or a transaction each.
+
+In: the event log. Out: a wake-up for every waiter whose proposal had an event. One task per
+process reads the log while anybody waits, so that a decision taken by another process is heard
+too.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from sqlmodel import Session, col, select
+from starlette.concurrency import run_in_threadpool
+
+from errata.db import Database
+from ingestion.tables import ChainHead, Event
+
+ANY = "*"
+"""Waits for an event about any proposal."""
+
+
+class Bell:
+    """The waiters of one process."""
+
+    def __init__(self, database: Callable[[], Database], interval: float = 0.02) -> None:
+        self._database = database
+        self._interval = interval
+        self._waiters: dict[str, set[asyncio.Event]] = {}
+        self._seen = 0
+        self._watch: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def listening(self, proposal_id: str = ANY) -> AsyncGenerator[asyncio.Event]:
+        """Be woken from now on; look after entering, so that nothing falls between.
+
+        Yields:
+            An event that is set when the proposal had one; clear it before looking again.
+        """
+        woken = asyncio.Event()
+        if self._watch is None or self._watch.done():
+            self._seen = await run_in_threadpool(self._newest)
+            self._watch = asyncio.create_task(self._run())
+        self._waiters.setdefault(proposal_id, set()).add(woken)
+        try:
+            yield woken
+        finally:
+            self._waiters[proposal_id].discard(woken)
+            if not self._waiters[proposal_id]:
+                del self._waiters[proposal_id]
+
+    async def stop(self) -> None:
+        """End the task."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watch
+
+    async def _run(self) -> None:
+        idle = 0
+        while idle < 100:  # two seconds without a waiter end the task; the next one starts it
+            await asyncio.sleep(self._interval)
+            idle = 0 if self._waiters else idle + 1
+            for proposal_id in await run_in_threadpool(self._news):
+                for woken in self._waiters.get(proposal_id, ()):
+                    woken.set()
+
+    def _newest(self) -> int:
+        with self._database().reading() as session:
+            return _head(session)
+
+    def _news(self) -> set[str]:
+        """Proposals that had an event since the last look."""
+        with self._database().reading() as session:
+            head = _head(session)
+            if head == self._seen:
+                return set()
+            statement = select(Event.proposal_id).where(
+                col(Event.seq) > self._seen, col(Event.seq) <= head
+            )
+            found = {one for one in session.exec(statement) if one is not None}
+            self._seen = head
+        return found | {ANY}
+
+
+def _head(session: Session) -> int:
+    return session.exec(select(ChainHead.seq).where(ChainHead.id == 1)).one()

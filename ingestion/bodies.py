@@ -1,0 +1,141 @@
+"""Request bodies: bounded, parsed and validated, with errors that name the field.
+
+In: raw bytes. Out: values of the protocol.
+"""
+
+import hashlib
+import json
+from typing import Annotated, Any, NamedTuple, TypeVar
+
+from fastapi import Depends, Request
+from pydantic import ValidationError
+
+from errata.errors import Malformed, TooLarge
+from errata.protocol import Value
+
+V = TypeVar("V", bound=Value)
+
+LARGEST = 8 * 1024 * 1024
+"""Bytes of one proposal."""
+READ_LIMIT = 4 * LARGEST
+"""A body up to here is still read, to name the field that is too large."""
+BATCH_LIMIT = 16 * LARGEST
+"""Bytes of one batch."""
+
+
+class Body(NamedTuple):
+    """A request's body."""
+
+    raw: bytes
+
+    @property
+    def hash(self) -> str:
+        """For telling a repeated request from another one."""
+        return hashlib.sha256(self.raw).hexdigest()
+
+
+async def read(request: Request, limit: int) -> bytes:
+    """Read a body up to a limit.
+
+    Raises:
+        TooLarge: It is longer.
+    """
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise TooLarge(f"the body is over {limit:,} bytes", field="body")
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _single(request: Request) -> Body:
+    raw = await read(request, READ_LIMIT)
+    if len(raw) > LARGEST:
+        raise TooLarge(
+            f"the body has {len(raw):,} bytes, at most {LARGEST:,} are taken", field=largest(raw)
+        )
+    return Body(raw)
+
+
+async def _batch(request: Request) -> Body:
+    return Body(await read(request, BATCH_LIMIT))
+
+
+Single = Annotated[Body, Depends(_single)]
+Batch = Annotated[Body, Depends(_batch)]
+
+
+def largest(raw: bytes) -> str:
+    """The path of the largest field of a JSON object, as deep as one field holds over half."""
+    try:
+        value = json.loads(raw)
+    except ValueError:
+        return "body"
+    path: list[str] = []
+    while isinstance(value, dict) and value:
+        sizes: dict[str, int] = {key: len(json.dumps(item)) for key, item in value.items()}
+        key = max(sizes, key=sizes.__getitem__)
+        if sizes[key] * 2 < sum(sizes.values()):
+            break
+        path.append(key)
+        value = value[key]
+    return ".".join(path) or "body"
+
+
+def parse(raw: bytes | str, model: type[V]) -> V:
+    """Parse one value.
+
+    Args:
+        raw: JSON.
+        model: What it should be.
+
+    Raises:
+        Malformed: Not JSON, a key twice, an unknown field, a value out of range; `field` says
+            where.
+    """
+    try:
+        data = json.loads(raw, object_pairs_hook=_once)
+    except ValueError as error:
+        raise Malformed(f"not JSON: {error}", field="body") from error
+    except RecursionError as error:
+        raise Malformed("nested too deeply", field="body") from error
+    return validate(data, model)
+
+
+def validate(data: Any, model: type[V]) -> V:
+    """Validate parsed JSON.
+
+    Raises:
+        Malformed: The first mistake, with its field.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise complaint(error) from error
+    except RecursionError as error:
+        raise Malformed("nested too deeply", field="body") from error
+
+
+def complaint(error: ValidationError) -> Malformed:
+    """The first mistake that pydantic found, in our words."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    path = ""
+    for step in first["loc"]:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else str(step)
+    message = str(first["msg"]).removeprefix("Value error, ")
+    if not path:
+        # a rule over the whole value: the message begins with the field where there is one
+        path = message.partition(":")[0]
+    return Malformed(f"{path}: {message}" if path not in message else message, field=path)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Readers of JSON disagree on which of two equal keys counts: what was shown might not run."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r} stands twice")
+        found[key] = value
+    return found

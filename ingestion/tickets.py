@@ -1,0 +1,35 @@
+"""The one shape in which proposals are answered.
+
+In: a proposal's row. Out: a ticket, without the reviews that a later stage adds.
+"""
+
+from sqlmodel import Session
+
+from errata import protocol
+from ingestion import store, tables
+
+OPEN: frozenset[str] = frozenset({"proposed", "queued", "in_review"})
+"""Statuses in which nobody has decided."""
+
+
+def ticket(session: Session, row: tables.Proposal) -> protocol.Ticket:
+    """What the platform knows of a proposal."""
+    return protocol.Ticket(
+        id=row.id,
+        status=row.status,  # pyright: ignore[reportArgumentType] - checked by pydantic
+        digest=row.digest,
+        proposal=store.proposal(session, row.id),
+        decision=store.decision(session, row.id),
+        permit=store.permit(session, row.id),
+    )
+
+
+def with_links(ticket: protocol.Ticket) -> protocol.Ticket:
+    """The ticket with the places to go on from; all are on this server."""
+    return ticket.model_copy(
+        update={
+            "poll_url": f"/v1/proposals/{ticket.id}?wait=30",
+            "review_url": f"/v1/proposals/{ticket.id}/review",
+            "events_url": f"/v1/events?proposal={ticket.id}",
+        }
+    )

@@ -1,0 +1,17 @@
+"""Alembic's entry: runs the migrations on the connection that `errata.db` hands over.
+
+In: a connection. Out: a schema at the asked revision.
+"""
+
+from alembic import context
+from sqlmodel import SQLModel
+
+connection = context.config.attributes["connection"]
+context.configure(
+    connection=connection,
+    target_metadata=SQLModel.metadata,
+    render_as_batch=True,
+    compare_type=True,
+)
+with context.begin_transaction():
+    context.run_migrations()
