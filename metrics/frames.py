@@ -54,7 +54,7 @@ select
     d."by",
     d.edit_distance,
     d.decided_at,
-    cast(t.body -> 'cost' ->> 'usd' as double precision) as agent_usd,
+    coalesce(p.cost_usd, 0) as agent_usd,
     p.source = 'live' and exists (
         select 1 from routing g where g.proposal_id = p.id and g.route = 'queue'
     ) as queued,
@@ -63,7 +63,6 @@ select
     ) as executed
 from proposal p
 left join decision d on d.proposal_id = p.id
-left join payload t on t.owner = 'proposal' and t.id = p.id
 where coalesce(d.decided_at, p.received_at) >= :since
     and (
         d.proposal_id is not null
@@ -156,7 +155,6 @@ def read(session: Session, since: datetime | None = None) -> Frames:
         (proposals["source"] == "import") & (proposals["decided_at"] == proposals["received_at"])
     )
     proposals["week"] = _week(proposals["decided_at"].fillna(proposals["received_at"]))
-    proposals["agent_usd"] = proposals["agent_usd"].fillna(0.0)
     proposals["approval_s"] = _seconds(proposals["arrived_at"], proposals["ended_at"])
     heard = _by_review(proposals, reviews)
     return Frames(_by_proposal(proposals, heard)[SHARED], heard[["reviewer", *SHARED]])

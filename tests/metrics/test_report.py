@@ -104,18 +104,12 @@ def test_a_review_without_an_opening_is_bounded_from_above(session: Session) -> 
 
 
 def test_what_was_executed_and_what_it_cost_is_read(session: Session) -> None:
-    add_proposal(session, "auto", MONDAY, decided="approve", by="policy", after_s=0)
+    add_proposal(session, "auto", MONDAY, decided="approve", by="policy", after_s=0, cost_usd=0.25)
     add_routing(session, "auto", "auto", MONDAY)
     add_receipt(session, "auto", MONDAY)
     add_proposal(session, "failed", MONDAY, decided="approve")
     add_routing(session, "failed", "queue", MONDAY)
     add_receipt(session, "failed", MONDAY, status="failed")
-    session.add(
-        tables.Payload(
-            owner="proposal", id="auto", proposal_id="auto", body={"cost": {"usd": 0.25}}
-        )
-    )
-    session.flush()
     rows = frames.read(session).proposals.set_index("proposal_id")
     assert rows["executed"].to_dict() == {"auto": True, "failed": False}
     assert rows["queued"].to_dict() == {"auto": False, "failed": True}
