@@ -4,11 +4,13 @@ Argilla's application is mounted whole; around it stand our lifespan, which send
 the hardening.
 """
 
+import atexit
 import contextlib
-import logging
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import uvicorn
 from argilla_server import _app as argilla
@@ -17,22 +19,26 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from errata_argilla import shortcuts
+from errata_argilla.hardening import answers, edge, logins, sight
+from errata_argilla.hardening.edge import Edge
 from errata_argilla.search import engine
 from errata_argilla.webhooks import interception
 from errata_argilla.webhooks.dispatcher import Dispatcher
 
-_LOGGER = logging.getLogger("errata_argilla")
-
 SHUTDOWN_SECONDS = 5
 
 
-def build() -> Starlette:
+def build() -> Edge:
     """Put the application together."""
     engine.register()
     shortcuts.take()
     # Argilla waits a minute for Redis and then gives up; reviewing needs no Redis.
     argilla.configure_redis = lambda: None
-    return Starlette(routes=[Mount("/", app=argilla.app)], lifespan=_lifespan)
+    logins.limit()
+    answers.protect()
+    sight.narrow()
+    app = Starlette(routes=[Mount("/", app=argilla.app)], lifespan=_lifespan)
+    return Edge(app, edge.write_policy(_pages(argilla.app)))
 
 
 def run(host: str, port: int) -> None:
@@ -52,6 +58,17 @@ def run(host: str, port: int) -> None:
         signal.signal(number, lambda *_: None)
     server.run()
     sys.exit(0 if server.started else 1)
+
+
+def _pages(app: Starlette) -> Path:
+    """Find the pages Argilla will serve: its own, copied with the base URL written in."""
+    for route in app.routes:
+        if isinstance(route, Mount) and route.name == "static":
+            folder = Path(route.app.directory)
+            # Argilla leaves a copy behind at every start.
+            atexit.register(shutil.rmtree, folder.parent, ignore_errors=True)
+            return folder
+    return _pages(next(route.app for route in app.routes if isinstance(route, Mount)))
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,10 @@
+"""What a hostile record, a curious colleague or a stranger on the network could use, closed.
+
+In: Argilla's application. Out: the same application, in which
+
+* `edge`      every response carries a strict Content-Security-Policy, and ranges are not served,
+* `logins`    passwords cannot be tried at will,
+* `answers`   nobody writes, rewrites or deletes an answer in another person's name,
+* `sight`     an annotator sees only their own answers and no hidden metadata; API keys are shown
+              to nobody but their owner; the API's description is shown to nobody unknown.
+"""
