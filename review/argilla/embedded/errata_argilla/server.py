@@ -4,13 +4,10 @@ Argilla's application is mounted whole; around it stand our lifespan, which send
 the hardening.
 """
 
-import atexit
 import contextlib
-import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import uvicorn
 from argilla_server import _app as argilla
@@ -19,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from errata_argilla import shortcuts
-from errata_argilla.hardening import answers, edge, logins, sight
+from errata_argilla.hardening import answers, logins, pages, sight
 from errata_argilla.hardening.edge import Edge
 from errata_argilla.search import engine
 from errata_argilla.webhooks import interception
@@ -38,7 +35,9 @@ def build() -> Edge:
     answers.protect()
     sight.narrow()
     app = Starlette(routes=[Mount("/", app=argilla.app)], lifespan=_lifespan)
-    return Edge(app, edge.write_policy(_pages(argilla.app)))
+    folder = pages.find(argilla.app)
+    pages.stay_home(folder)
+    return Edge(app, pages.write_policy(folder))
 
 
 def run(host: str, port: int) -> None:
@@ -58,17 +57,6 @@ def run(host: str, port: int) -> None:
         signal.signal(number, lambda *_: None)
     server.run()
     sys.exit(0 if server.started else 1)
-
-
-def _pages(app: Starlette) -> Path:
-    """Find the pages Argilla will serve: its own, copied with the base URL written in."""
-    for route in app.routes:
-        if isinstance(route, Mount) and route.name == "static":
-            folder = Path(route.app.directory)
-            # Argilla leaves a copy behind at every start.
-            atexit.register(shutil.rmtree, folder.parent, ignore_errors=True)
-            return folder
-    return _pages(next(route.app for route in app.routes if isinstance(route, Mount)))
 
 
 @contextlib.asynccontextmanager

@@ -13,7 +13,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,11 +82,10 @@ class Server:
         self.process = self.launch("serve", "--port", str(self.port))
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
-            try:
+            with suppress(httpx.HTTPError):
                 httpx.get(f"{self.url}/api/v1/version").raise_for_status()
                 return
-            except httpx.HTTPError:
-                time.sleep(0.1)
+            time.sleep(0.1)
         raise AssertionError(self.log("serve"))
 
     def stop(self, number: int = signal.SIGTERM) -> int:

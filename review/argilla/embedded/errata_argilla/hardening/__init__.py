@@ -2,7 +2,8 @@
 
 In: Argilla's application. Out: the same application, in which
 
-* `edge`      every response carries a strict Content-Security-Policy, and ranges are not served,
+* `pages`     no script of a record runs in a page,
+* `edge`      every response carries the headers that say so, and ranges are not served,
 * `logins`    passwords cannot be tried at will,
 * `answers`   nobody writes, rewrites or deletes an answer in another person's name,
 * `sight`     an annotator sees only their own answers and no hidden metadata; API keys are shown
