@@ -95,13 +95,21 @@ def parse(raw: bytes | str, model: type[V]) -> V:
         Malformed: Not JSON, a key twice, an unknown field, a value out of range; `field` says
             where.
     """
+    return validate(load(raw), model)
+
+
+def load(raw: bytes | str) -> Any:
+    """Parse JSON.
+
+    Raises:
+        Malformed: Not JSON, or a key twice.
+    """
     try:
-        data = json.loads(raw, object_pairs_hook=_once)
+        return json.loads(raw, object_pairs_hook=once)
     except ValueError as error:
         raise Malformed(f"not JSON: {error}", field="body") from error
     except RecursionError as error:
         raise Malformed("nested too deeply", field="body") from error
-    return validate(data, model)
 
 
 def validate(data: Any, model: type[V]) -> V:
@@ -131,8 +139,14 @@ def complaint(error: ValidationError) -> Malformed:
     return Malformed(f"{path}: {message}" if path not in message else message, field=path)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Readers of JSON disagree on which of two equal keys counts: what was shown might not run."""
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build an object whose keys stand once; a hook for `json.loads`.
+
+    Readers of JSON disagree on which of two equal keys counts: what was shown might not run.
+
+    Raises:
+        ValueError: A key stands twice.
+    """
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:

@@ -28,7 +28,7 @@ class Outcome(NamedTuple):
     """What was decided, before it is written down."""
 
     outcome: protocol.Outcome
-    by: Literal["policy", "people", "import"]
+    by: Literal["policy", "people"]
     effective: protocol.Effective
     reason: str
     needed: int
@@ -108,8 +108,8 @@ def record(
         row: The proposal's row.
         proposal: The proposal.
         outcome: What was decided.
-        actor: Who decided: a principal's id, `policy`, `worker` or `import`.
-        now: When it is written; an import's decision keeps its own time in `outcome.at`.
+        actor: Who decided: a principal's id, `policy` or `worker`.
+        now: When it is written.
 
     Raises:
         AlreadyDecided: There is a decision on this proposal.
@@ -128,22 +128,42 @@ def record(
         decided_at=outcome.at,
     )
     _write(session, row, proposal, decision)
-    if outcome.by != "import":
-        if runs:
-            _issue_permit(session, row, decision, now)
-        store.move(session, row, "permitted" if runs else "decided", actor=actor, now=now)
+    if runs:
+        _issue_permit(session, row, decision, now)
+    store.move(session, row, "permitted" if runs else "decided", actor=actor, now=now)
+    _note(session, decision, actor, now)
+    return decision
+
+
+def keep(
+    session: Session,
+    row: tables.Proposal,
+    proposal: protocol.Proposal,
+    decision: protocol.Decision,
+    *,
+    now: datetime,
+) -> None:
+    """Write down a decision that was made elsewhere, as stated; history gives no permit.
+
+    Raises:
+        AlreadyDecided: There is a decision on this proposal.
+    """
+    _write(session, row, proposal, decision)
+    _note(session, decision, "import", now)
+
+
+def _note(session: Session, decision: protocol.Decision, actor: str, now: datetime) -> None:
     events.append(
         session,
         "proposal.decided",
         actor=actor,
         now=now,
-        proposal_id=row.id,
+        proposal_id=decision.proposal_id,
         outcome=decision.outcome,
         by=decision.by,
         digest=decision.digest,
         policy_version=decision.policy_version,
     )
-    return decision
 
 
 def _write(

@@ -13,6 +13,10 @@ from ingestion import decisions, edits, schemas
 VERSION_FIELDS = ("action", "content", "point")
 
 
+class NoSingleBest(Malformed):
+    """Several candidates are best, or comparisons go round in a circle."""
+
+
 class Vote(NamedTuple):
     """What one valid review asks for."""
 
@@ -132,8 +136,8 @@ def best(proposal: protocol.Proposal, review: protocol.Review) -> str:
     """The one best candidate that a review names.
 
     Raises:
-        Malformed: None is named, several are best, comparisons go round in a circle, a name is
-            unknown, or choice and ranking contradict each other.
+        NoSingleBest: Several are best, or comparisons go round in a circle.
+        Malformed: None is named, a name is unknown, or choice and ranking contradict each other.
     """
     known = {candidate.id for candidate in proposal.candidates or ()}
     _check_names(review, known)
@@ -142,7 +146,7 @@ def best(proposal: protocol.Proposal, review: protocol.Review) -> str:
         named.append(review.candidate)
     if review.ranking is not None:
         if not review.ranking or len(review.ranking[0]) != 1:
-            raise Malformed("the best place must hold exactly one candidate", field="ranking")
+            raise NoSingleBest("the best place must hold exactly one candidate", field="ranking")
         named.append(review.ranking[0][0])
     if review.pairwise is not None:
         named.append(_undefeated(review.pairwise))
@@ -184,5 +188,5 @@ def _undefeated(pairwise: tuple[protocol.Judgement, ...]) -> str:
                 failed |= {pair.a, pair.b}
     leaders = won - failed
     if len(leaders) != 1:
-        raise Malformed("the comparisons name no single best candidate", field="pairwise")
+        raise NoSingleBest("the comparisons name no single best candidate", field="pairwise")
     return leaders.pop()
