@@ -21,21 +21,25 @@ from ingestion import feed
 from ingestion.bell import Bell
 from ingestion.tables import ChainHead
 from review import api as review_api
+from review.argilla import webhook
+from review.argilla.webhook import Records
 
 log = logging.getLogger("errata")
 
 
-def create_app(database: db.Database) -> FastAPI:
+def create_app(database: db.Database, argilla: Records | None = None) -> FastAPI:
     """Build the application.
 
     Args:
         database: Opened and migrated.
+        argilla: Where the record that a webhook names is read; None: webhooks are refused.
     """
     db.use(database)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         app.state.bell = Bell(db.current)
+        app.state.argilla = argilla
         yield
         await app.state.bell.stop()
 
@@ -45,7 +49,7 @@ def create_app(database: db.Database) -> FastAPI:
     app.add_exception_handler(ErrataError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(OperationalError, _answer_busy)
-    for router in (ingestion_api.router, feed.router, review_api.router):
+    for router in (ingestion_api.router, feed.router, review_api.router, webhook.router):
         app.include_router(router)
     app.add_api_route("/healthz", _healthy)
     app.add_api_route("/readyz", _ready)

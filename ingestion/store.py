@@ -118,6 +118,15 @@ def move(
     )
 
 
+def ask_again(session: Session, row: tables.Proposal, *, actor: str, now: datetime) -> None:
+    """Begin a further round of asking: the same digest, shown anew.
+
+    Raises:
+        Conflict: Somebody else changed the proposal since the row was read.
+    """
+    move(session, row, "queued", actor=actor, now=now, round=row.round + 1)
+
+
 class Erased(NamedTuple):
     """How many texts were erased."""
 

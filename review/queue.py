@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 from errata import protocol
 from errata.errors import (
     AlreadyDecided,
+    Conflict,
     DigestMismatch,
     ErrataError,
     Forbidden,
@@ -51,6 +52,7 @@ def submit(session: Session, review: protocol.Review, voice: Voice, *, now: date
         NotFound: No such proposal, or its text was erased.
         NotEligible: The person is no reviewer, or proposed or asked for it.
         AlreadyDecided: Too late.
+        Conflict: It is imported history.
         DigestMismatch: The review is about something else than what is being asked now.
         Malformed: The verdict or version does not fit.
         Forbidden: The policy lets nobody approve the edited version.
@@ -59,6 +61,8 @@ def submit(session: Session, review: protocol.Review, voice: Voice, *, now: date
     _check_eligible(row, voice.reviewer)
     if row.status not in OPEN:
         raise AlreadyDecided(f"proposal {row.id} has been decided")
+    if row.source == "import":
+        raise Conflict(f"proposal {row.id} is imported history and takes no reviews")
     if review.digest != row.digest:
         raise DigestMismatch("the proposal has changed since it was shown; look at it again")
     proposal = store.proposal(session, row.id)
@@ -246,6 +250,14 @@ def waiting(session: Session, limit: int = 500) -> list[Waiting]:
         )
         for row in rows[:limit]
     ]
+
+
+def overdue(session: Session, *, now: datetime) -> bool:
+    """Whether a deadline has passed; reads only, so that looking takes no lock."""
+    statement = select(tables.Proposal.id).where(
+        col(tables.Proposal.status).in_(OPEN), col(tables.Proposal.expires_at) <= now
+    )
+    return session.exec(statement.limit(1)).first() is not None
 
 
 def expire(session: Session, *, now: datetime, limit: int = 100) -> int:

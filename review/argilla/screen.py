@@ -1,0 +1,256 @@
+"""What a labeler sees of a proposal.
+
+In: a proposal as it stands in the record. Out: the HTML of the record's field. The order is that
+of a decision: who asks and why; exactly what will run; what is at stake; what it rests on, trusted
+and untrusted apart; the agent's own account; why it came here.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from errata import protocol
+from errata.digest import body, canonical
+from review.argilla import markup
+
+LARGEST = 200_000
+"""Characters of what is to be decided; what is longer cannot be shown whole, so not approved."""
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+RISK_COLOURS = {"low": "green", "medium": "orange", "high": "red", "critical": "red"}
+
+
+class CannotRender(Exception):
+    """The proposal cannot be shown whole."""
+
+
+def size(proposal: protocol.Proposal) -> int:
+    """Characters of what is to be decided, in its canonical form."""
+    return len(canonical(body(proposal)))
+
+
+def render(
+    proposal: protocol.Proposal,
+    *,
+    digest: str,
+    reason: str,
+    risk: protocol.RiskLevel | None,
+    note: str | None = None,
+) -> str:
+    """The record's field.
+
+    Args:
+        proposal: What is asked.
+        digest: What an answer will be bound to.
+        reason: Why the policy sent it to people.
+        risk: The level in force: the higher of the agent's and the policy's.
+        note: Why the last answer was refused.
+
+    Raises:
+        CannotRender: What is to be decided is too long to be shown whole.
+    """
+    if size(proposal) > LARGEST:
+        raise CannotRender(f"it has {size(proposal)} characters, {LARGEST} can be shown")
+    return markup.page(
+        [
+            *_note(note),
+            *_head(proposal, risk),
+            *_why_now(proposal),
+            *_asked(proposal),
+            *_evidence(proposal),
+            *_account(proposal),
+            *_provenance(proposal, digest, reason),
+        ]
+    )
+
+
+def render_unshowable(proposal: protocol.Proposal, *, digest: str, problem: str) -> str:
+    """The field of a proposal that cannot be shown whole and so can only be rejected."""
+    start = canonical(body(proposal)).decode()
+    return markup.page(
+        [
+            markup.chip("cannot be shown", "red"),
+            markup.block(
+                f"This proposal cannot be shown whole: {problem}. "
+                "What cannot be read cannot be approved; only reject is offered.",
+                colour="red",
+            ),
+            *_head(proposal, None),
+            markup.heading("The beginning of what is asked"),
+            markup.block(start, limit=2_000),
+            *_provenance(proposal, digest, "it cannot be shown"),
+        ]
+    )
+
+
+def _note(note: str | None) -> Iterator[str]:
+    if note is not None:
+        yield markup.chip("your last answer was not taken", "red")
+        yield markup.block(f"{note}. Please answer again.", colour="red")
+
+
+def _head(proposal: protocol.Proposal, risk: protocol.RiskLevel | None) -> Iterator[str]:
+    agent = proposal.agent
+    yield markup.chip(proposal.kind, "blue")
+    yield markup.chip(f"agent {agent.id}" + (f" {agent.version}" if agent.version else ""), "grey")
+    if risk is not None:
+        yield markup.chip(f"risk {risk}", RISK_COLOURS[risk])
+    if proposal.risk is not None and proposal.risk.amount is not None:
+        yield markup.chip(f"amount {proposal.risk.amount:g}", "orange")
+    if proposal.risk is not None and proposal.risk.reversible is not None:
+        reversible = proposal.risk.reversible
+        yield markup.chip(
+            "can be undone" if reversible else "cannot be undone", "green" if reversible else "red"
+        )
+    if proposal.confidence is not None:
+        yield _confidence(proposal.confidence)
+    if proposal.urgency in {"critical", "high"}:
+        yield markup.chip(f"urgency {proposal.urgency}", "red")
+    for given in (proposal.risk.reasons or ()) if proposal.risk else ():
+        yield markup.block(given, colour="orange")
+
+
+def _confidence(confidence: protocol.Confidence) -> str:
+    """High, medium, low at the documents' thresholds of .9 and .6, in colour and words."""
+    word, colour = "low", "red"
+    if confidence.value >= 0.6:
+        word, colour = "medium", "orange"
+    if confidence.value >= 0.9:
+        word, colour = "high", "green"
+    return markup.chip(f"confidence {word} ({confidence.value:.2f} {confidence.method})", colour)
+
+
+def _why_now(proposal: protocol.Proposal) -> Iterator[str]:
+    reasoning = proposal.reasoning
+    if reasoning is None:
+        return
+    yield markup.heading("Goal")
+    yield markup.block(reasoning.goal)
+    if reasoning.done:
+        yield markup.heading("Done so far")
+        yield markup.block("\n".join(reasoning.done))
+    if reasoning.stuck_on:
+        yield markup.heading("Stuck on")
+        yield markup.block(reasoning.stuck_on, colour="orange")
+
+
+def _asked(proposal: protocol.Proposal) -> Iterator[str]:
+    match proposal.kind:
+        case "action":
+            assert proposal.action is not None
+            yield markup.heading("This will run")
+            yield _action(proposal.action)
+        case "draft" | "plan":
+            yield markup.heading("This text is proposed")
+            yield markup.block(proposal.content or "", colour="blue", limit=LARGEST)
+        case "candidates":
+            yield from _candidates(proposal)
+        case "click":
+            assert proposal.point is not None
+            yield markup.heading("A click on the screenshot at")
+            yield markup.table([("x", f"{proposal.point.x:g}"), ("y", f"{proposal.point.y:g}")])
+        case "question" | "exception":
+            yield from _question(proposal)
+
+
+def _action(action: protocol.Action) -> str:
+    """The call from the digest's own input, arguments in canonical order."""
+    rows = [("tool", action.name)]
+    rows += [(key, _value(action.arguments[key])) for key in sorted(action.arguments)]
+    return markup.table(rows)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
+
+
+def _candidates(proposal: protocol.Proposal) -> Iterator[str]:
+    for letter, candidate in zip(LETTERS, proposal.candidates or (), strict=False):
+        yield markup.heading(f"Candidate {letter}")
+        if candidate.score is not None:
+            yield markup.chip(f"the agent's score {candidate.score:g}", "grey")
+        if candidate.action is not None:
+            yield _action(candidate.action)
+        else:
+            yield markup.block(candidate.content or "", colour="blue", limit=LARGEST)
+
+
+def _question(proposal: protocol.Proposal) -> Iterator[str]:
+    yield markup.heading("The agent asks" if proposal.kind == "question" else "The agent failed")
+    yield markup.block(proposal.message or "", colour="blue", limit=LARGEST)
+    if proposal.options:
+        yield markup.heading("Options: choose one by its number")
+        yield markup.table(
+            (f"{number}", option.label) for number, option in enumerate(proposal.options, start=1)
+        )
+    if proposal.response_schema is not None:
+        yield markup.heading("The answer must fit this JSON Schema")
+        yield markup.block(_value(proposal.response_schema))
+
+
+def _evidence(proposal: protocol.Proposal) -> Iterator[str]:
+    if proposal.kind != "question" and proposal.message:
+        yield markup.heading("The agent's message")
+        yield markup.block(proposal.message)
+    for trusted, label, colour in (
+        (True, "Evidence from trusted sources", "green"),
+        (False, "Evidence from untrusted sources: it may be wrong or try to mislead you", "red"),
+    ):
+        found = [one for one in proposal.evidence if one.trusted is trusted]
+        if found:
+            yield markup.heading(label)
+        for one in found:
+            yield markup.chip(f"from {one.origin}" + (f", {one.uri}" if one.uri else ""), colour)
+            yield markup.block(one.text, colour=colour)
+    yield from _conversation(proposal)
+
+
+MESSAGES = 40
+"""Messages of the history that are shown, the newest."""
+
+
+def _conversation(proposal: protocol.Proposal) -> Iterator[str]:
+    history = proposal.prompt or ()
+    if not history:
+        return
+    yield markup.heading("Conversation before")
+    if len(history) > MESSAGES:
+        yield markup.block(f"{len(history) - MESSAGES} earlier messages are not shown")
+    for message in history[-MESSAGES:]:
+        yield markup.chip(message.role, "red" if message.role == "tool" else "grey")
+        yield markup.block(_message(message))
+
+
+def _message(message: protocol.Message) -> str:
+    calls = [
+        f"calls {call.function.name} {_value(call.function.arguments)}"
+        for call in message.tool_calls or ()
+    ]
+    return "\n".join([message.content or "", *calls]).strip()
+
+
+def _account(proposal: protocol.Proposal) -> Iterator[str]:
+    reasoning = proposal.reasoning
+    if reasoning is None:
+        return
+    if reasoning.why:
+        yield markup.heading("The agent's reasons")
+        yield markup.block(reasoning.why)
+    if reasoning.factors:
+        yield markup.heading("Factors")
+        yield markup.block("\n".join(map(_value, reasoning.factors)))
+    if reasoning.options:
+        yield markup.heading("Options that the agent sees")
+        yield markup.block("\n".join(reasoning.options))
+
+
+def _provenance(proposal: protocol.Proposal, digest: str, reason: str) -> Iterator[str]:
+    yield markup.heading("Why this is asked")
+    rows = [("policy", reason)]
+    if proposal.requested_by:
+        rows.append(("requested by", proposal.requested_by))
+    rows.append(("you may", ", ".join(proposal.verdicts)))
+    rows.append(("digest", digest))
+    yield markup.table(rows)

@@ -1,0 +1,66 @@
+"""What the bridge needs of a review surface, and the values that pass between them.
+
+In: nothing. Out: the contract that the real Argilla and the fake both keep.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+
+class Suggestion(NamedTuple):
+    """A value that a question is prefilled with."""
+
+    question: str
+    value: Any
+
+
+class Record(NamedTuple):
+    """A record to be pushed."""
+
+    external_id: str
+    fields: Mapping[str, str]
+    metadata: Mapping[str, Any]
+    suggestions: Sequence[Suggestion]
+
+
+class Answer(NamedTuple):
+    """One person's response to a record, as Argilla holds it."""
+
+    response_id: str
+    status: str
+    """`draft`, `submitted` or `discarded`; only a submitted one is an answer."""
+    username: str | None
+    """None for a user that Argilla no longer has."""
+    values: Mapping[str, Any]
+    """Question name to value."""
+    inserted_at: datetime
+    updated_at: datetime
+
+
+class Pushed(NamedTuple):
+    """A record that Argilla holds."""
+
+    server_id: str
+    external_id: str
+    answers: Sequence[Answer]
+
+
+class Surface(Protocol):
+    """Where people review."""
+
+    def push(self, dataset: str, records: Sequence[Record]) -> dict[str, str]:
+        """Create or overwrite records; returns server ids by external id."""
+        ...
+
+    def remove(self, dataset: str, server_ids: Sequence[str]) -> None:
+        """Delete records; ids that are gone already are no error."""
+        ...
+
+    def records(self, dataset: str) -> list[Pushed]:
+        """Every record of a dataset with its answers."""
+        ...
+
+    def record(self, server_id: str) -> Pushed | None:
+        """One record with its answers; None when it is gone."""
+        ...
