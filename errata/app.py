@@ -22,6 +22,7 @@ from ingestion.bell import Bell
 from ingestion.tables import ChainHead
 from review import api as review_api
 from review.argilla import webhook
+from review.argilla.rest import Rest
 from review.argilla.webhook import Records
 
 log = logging.getLogger("errata")
@@ -56,11 +57,15 @@ def create_app(database: db.Database, argilla: Records | None = None) -> FastAPI
     return app
 
 
-def from_settings() -> FastAPI:
-    """Build the application from the environment; for `uvicorn --factory`."""
-    database = db.Database(Settings().database)
+def from_settings(settings: Settings) -> FastAPI:
+    """Build the application as the settings say; migrates the database."""
+    database = db.Database(settings.database)
     database.migrate()
-    return create_app(database)
+    argilla = None
+    if settings.argilla_url is not None and settings.argilla_api_key is not None:
+        key = settings.argilla_api_key.get_secret_value()
+        argilla = Rest(settings.argilla_url, key, datasets={})
+    return create_app(database, argilla)
 
 
 async def _answer_error(_request: Request, error: Exception) -> JSONResponse:

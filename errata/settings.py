@@ -31,12 +31,20 @@ class Settings(BaseSettings):
     """Owner key of that Argilla."""
     argilla_workspace: str = "errata"
     """Argilla workspace that holds the review datasets."""
+    webhook_url: str | None = None
+    """Where Argilla reaches our API; needed when it runs on another machine."""
     poll_seconds: float = Field(default=2.0, gt=0)
     """How often answers are reconciled, whether or not a webhook came."""
     reviewer_cost_per_hour: float | None = Field(default=None, ge=0)
     """For the cost figures; currency units per hour of review."""
     human_only_cost_per_task: float | None = Field(default=None, ge=0)
     """For `cost_saving`: what a task costs when people do all of it."""
+
+    @property
+    def webhook_address(self) -> str:
+        """Where Argilla's webhook goes."""
+        base = self.webhook_url or f"http://{self.host}:{self.port}"
+        return f"{base.rstrip('/')}/v1/webhooks/argilla"
 
     @property
     def database(self) -> str:

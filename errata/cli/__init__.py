@@ -1,0 +1,47 @@
+"""The `errata` command.
+
+In: the command line. Out: exit status 0; 1 when the work failed, with what to do; 2 for wrong
+usage. Stages are imported inside the commands, so that `errata --help` is quick and the SDK's
+install does without them.
+"""
+
+import os
+import sys
+
+import typer
+
+from errata.cli import data, keys, policy, serving
+from errata.errors import ErrataError
+from errata.stages import open_stages
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Human feedback for AI agents: propose, review in Argilla, resume, learn, measure.",
+)
+serving.register(app)
+data.register(app)
+app.add_typer(keys.app, name="key")
+app.add_typer(policy.app, name="policy")
+
+
+def main() -> None:
+    """Entry point."""
+    open_stages()
+    try:
+        app()
+    except ErrataError as error:
+        print(f"errata: {error.detail}", file=sys.stderr)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        if os.environ.get("ERRATA_DEBUG"):
+            raise
+        print(
+            f"errata: this command needs the package {error.name!r}, which is not installed; "
+            "install errata[server,training,metrics]",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,140 @@
+"""Commands that run things: `up`, and its parts for deployments on several machines.
+
+In: the command line. Out: running processes.
+"""
+
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from errata.cli.options import HomeOption, settings
+
+if TYPE_CHECKING:
+    from errata.installation import Plan, Started
+    from errata.supervisor import Supervisor
+
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="The API's port.")]
+ArgillaPort = Annotated[int | None, typer.Option(min=1, max=65535, help="Argilla's port.")]
+NoArgilla = Annotated[bool, typer.Option("--no-argilla", help="Run without a review interface.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(up)
+    app.command()(api)
+    app.command()(worker)
+
+
+def up(
+    home: HomeOption = None,
+    port: Port = None,
+    argilla_port: ArgillaPort = None,
+    no_argilla: NoArgilla = False,
+) -> None:
+    """Run everything on this machine: API, worker, Argilla.
+
+    Example: errata up --home ./.errata
+    """
+    from errata.installation import opened, start
+
+    with opened(plan_of(home, port, argilla_port, no_argilla)) as (plan, started, parts):
+        stop_on_signals(parts)
+        start(plan, started.credentials, parts, typer.echo)
+        show(plan, started)
+        parts.watch()
+        typer.echo("Stopping …")
+
+
+def plan_of(
+    home: Path | None, port: int | None, argilla_port: int | None, no_argilla: bool
+) -> "Plan":
+    """What to run, from the options of `up`."""
+    from errata.home import Home
+    from errata.installation import Plan
+
+    chosen = settings(home=home, port=port, argilla_port=argilla_port)
+    own = chosen.argilla_url is not None  # an Argilla of the user's own needs none here
+    return Plan(chosen, Home(chosen.home), argilla=not no_argilla and not own)
+
+
+def stop_on_signals(parts: "Supervisor") -> None:
+    """End `Supervisor.watch` on Ctrl-C and on SIGTERM."""
+
+    def stop(*_: object) -> None:
+        parts.stopping = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+
+def api(
+    home: HomeOption = None,
+    host: Annotated[str | None, typer.Option(help="Address to bind.")] = None,
+    port: Port = None,
+) -> None:
+    """Run the API alone; any number may share one database.
+
+    Example: ERRATA_DATABASE_URL=postgresql://db/errata errata api --host 0.0.0.0
+    """
+    import uvicorn
+
+    from errata.app import from_settings
+
+    chosen = settings(home=home, host=host, port=port)
+    uvicorn.run(
+        from_settings(chosen),
+        host=chosen.host,
+        port=chosen.port,
+        access_log=False,
+        timeout_graceful_shutdown=3,
+    )
+
+
+def worker(home: HomeOption = None) -> None:
+    """Run a worker alone; any number may share one database.
+
+    Example: ERRATA_ARGILLA_URL=https://argilla.example errata worker
+    """
+    import logging
+
+    from errata.cli.options import database
+    from review.worker import Argilla, Worker
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    chosen = settings(home=home)
+    argilla = None
+    if chosen.argilla_url is not None and chosen.argilla_api_key is not None:
+        argilla = Argilla(
+            chosen.argilla_url,
+            chosen.argilla_api_key.get_secret_value(),
+            chosen.argilla_workspace,
+            chosen.webhook_address,
+        )
+    stop = threading.Event()
+
+    def end(*_: object) -> None:
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    with database(home) as opened:
+        Worker(opened, argilla, chosen.poll_seconds, stop).run()
+
+
+def show(plan: "Plan", started: "Started") -> None:
+    """Print the addresses, and at the first start the log-in."""
+    credentials = started.credentials
+    typer.echo(f"\nAPI      {credentials.api.url}")
+    if plan.argilla:
+        typer.echo(f"Argilla  {credentials.argilla.url}")
+        if started.first:
+            typer.echo(
+                f"Log in as {credentials.argilla.username!r} with {credentials.argilla.password}"
+            )
+        else:
+            typer.echo(f"The log-in is in {plan.home.path / 'credentials.json'}")
+    typer.echo(f"Data     {plan.home.path}\nStop with Ctrl-C.")
