@@ -103,8 +103,8 @@ def worker(home: HomeOption = None) -> None:
     from errata.cli.options import database
     from review.worker import Argilla, Worker
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("errata").setLevel(logging.INFO)
     chosen = settings(home=home)
     argilla = None
     if chosen.argilla_url is not None and chosen.argilla_api_key is not None:

@@ -4,6 +4,7 @@ In: templates, reviewers, the address of our webhook. Out: their ids in Argilla.
 Every call can be repeated: what exists is found, not made twice.
 """
 
+import logging
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -11,6 +12,9 @@ import argilla as rg
 
 from review.argilla import templates
 from review.argilla.rest import Dataset
+
+# The SDK logs what it makes, and with a webhook the secret that it signs with.
+logging.getLogger("argilla").setLevel(logging.WARNING)
 
 MIN_SUBMITTED = 1_000
 """Above any quorum: we decide when a record is done, and Argilla then loses it."""
