@@ -9,4 +9,6 @@ Works on SQLite and on PostgreSQL.
 * `scopes`    what a filter or an order speaks about, with its type
 * `elements`  JSON values as rows, in both databases
 * `filters`, `orders`, `counts`  the SQL
+* `query`, `words`, `matching`, `text`  what the search box finds
+* `vectors`   what lies near a vector
 """

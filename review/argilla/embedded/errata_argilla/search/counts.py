@@ -53,7 +53,7 @@ async def metadata(session: AsyncSession, found: MetadataProperty) -> MetadataMe
             total=sum(count for _, count in found_terms),
             values=[TermsMetrics.TermCount(term=term, count=count) for term, count in found_terms],
         )
-    extremes = rows.with_only_columns(func.min(elements.number), func.max(elements.number))
+    extremes = rows.with_only_columns(func.min(elements.written), func.max(elements.written))
     least, most = (await session.execute(extremes)).one()
     if found.type == MetadataPropertyType.integer:
         return IntegerMetadataMetrics(min=_integer(least), max=_integer(most))

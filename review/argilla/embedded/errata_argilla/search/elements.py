@@ -6,7 +6,7 @@ match when any of them does. A single value is a list of one; a missing one is a
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import Float, FromClause, Text, case, cast, column, func, literal_column
+from sqlalchemy import Float, FromClause, Text, and_, case, cast, column, func, literal_column, or_
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -19,6 +19,8 @@ class Elements(NamedTuple):
     """Every element as text, as it would be written in JSON; a string without its quotes."""
     number: ColumnElement[float]
     """The element where it is a number, else NULL."""
+    written: ColumnElement[float]
+    """The same, and also where it is text that reads as a number, such as "00003"."""
 
 
 def explode(dialect: str, document: Any, *path: str) -> Elements:
@@ -37,11 +39,14 @@ def _explode_sqlite(document: Any, path: tuple[str, ...]) -> Elements:
     location = "$" + "".join(f'."{name}"' for name in path)
     rows = func.json_each(document, location).table_valued("value", "type").alias()
     value, kind = rows.c.value, rows.c.type
+    is_number = kind.in_(["integer", "real"])
+    reads_as_number = and_(value.op("GLOB")("*[0-9]*"), func.trim(value, "0123456789.-") == "")
     return Elements(
         rows=rows,
         # SQLite gives booleans as 1 and 0.
         text=case((kind.in_(["true", "false"]), kind), else_=cast(value, Text)),
-        number=case((kind.in_(["integer", "real"]), cast(value, Float))),
+        number=case((is_number, cast(value, Float))),
+        written=case((or_(is_number, reads_as_number), cast(value, Float))),
     )
 
 
@@ -65,4 +70,6 @@ def _explode_postgresql(document: Any, path: tuple[str, ...]) -> Elements:
         rows=rows,
         text=text,
         number=case((func.jsonb_typeof(element) == "number", cast(text, Float))),
+        # The whole CASE, because PostgreSQL may cast before it looks at another condition.
+        written=case((text.op("~")(r"^-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$"), cast(text, Float))),
     )

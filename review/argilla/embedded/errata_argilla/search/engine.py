@@ -6,11 +6,11 @@ database is always what the engine would have been told, and there is no state t
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 from uuid import UUID
 
 from argilla_server.database import AsyncSessionLocal
 from argilla_server.enums import SimilarityOrder
-from argilla_server.errors.future import UnprocessableEntityError
 from argilla_server.models import (
     Dataset,
     MetadataProperty,
@@ -29,11 +29,12 @@ from argilla_server.search_engine.base import (
     SearchResponses,
     TextQuery,
 )
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from errata_argilla.environment import SEARCH_ENGINE
-from errata_argilla.search import counts, filters, orders, scopes
+from errata_argilla.search import counts, filters, orders, scopes, vectors
+from errata_argilla.search import text as texts
 
 
 class SqlSearchEngine(SearchEngine):
@@ -67,27 +68,16 @@ class SqlSearchEngine(SearchEngine):
         user_id: UUID | None = None,
     ) -> SearchResponses:
         """Find records; `total` counts all that match, whatever the page."""
-        if query is not None:
-            raise UnprocessableEntityError("text cannot be searched")
         async with self.sessions() as session:
             known = await scopes.describe(session, dataset.id)
-            matches = (Record.dataset_id == dataset.id, filters.condition(filter, known))
-            if sort:
-                order = orders.sorted_by(sort, known)
-            elif user_id:
-                order = orders.shuffled_for(user_id, known)
-            else:
-                order = orders.by_age()
-            page = select(Record.id).where(*matches).order_by(*order).offset(offset).limit(limit)
-            return SearchResponses(
-                items=[
-                    SearchResponseItem(record_id=record_id, score=1.0)
-                    for record_id in await session.scalars(page)
-                ],
-                total=await session.scalar(
-                    select(func.count()).select_from(Record).where(*matches)
-                ),
-            )
+            where = [Record.dataset_id == dataset.id, filters.condition(filter, known)]
+            order = _order(sort, user_id, known, by_score=query is not None)
+            if query is None:
+                return await _page(session, where, order, offset, limit)
+            found = await texts.matches(session, known, query, where, order)
+        if not sort:
+            found.sort(key=lambda item: -item.score)
+        return SearchResponses(items=found[offset : offset + limit], total=len(found))
 
     async def get_dataset_progress(self, dataset: Dataset) -> dict[str, int]:
         if dataset.is_draft:
@@ -117,7 +107,30 @@ class SqlSearchEngine(SearchEngine):
         order: SimilarityOrder = SimilarityOrder.most_similar,
         threshold: float | None = None,
     ) -> SearchResponses:
-        raise UnprocessableEntityError("records cannot be searched by similarity")
+        """Find the records whose vectors lie nearest to, or farthest from, a vector."""
+        if bool(value) == bool(record):
+            raise ValueError(
+                "Must provide either vector value or record to compute the similarity search"
+            )
+        target = value or record.vector_value_by_vector_settings(vector_settings)
+        if not target:
+            raise ValueError("Cannot find a vector value to apply with provided info")
+        if order == SimilarityOrder.least_similar:
+            target = [-part for part in target]
+        async with self.sessions() as session:
+            known = await scopes.describe(session, dataset.id)
+            where = [Record.dataset_id == dataset.id, filters.condition(filter, known)]
+            among = None
+            if query is not None:
+                held = await texts.matches(session, known, query, where, orders.by_age())
+                among = {item.record_id for item in held}
+            if record is not None:
+                where.append(Record.id != record.id)
+            found = await vectors.nearest(session, vector_settings.id, target, where, among)
+        nearest = found[:max_results]
+        if threshold is not None:
+            nearest = [item for item in nearest if item.score >= threshold]
+        return SearchResponses(items=nearest, total=len(nearest))
 
     # What would feed an index: Argilla has already committed all of it when it calls.
 
@@ -144,6 +157,28 @@ class SqlSearchEngine(SearchEngine):
     async def update_record_suggestion(self, suggestion: Suggestion) -> None: ...
 
     async def delete_record_suggestion(self, suggestion: Suggestion) -> None: ...
+
+
+def _order(
+    sort: list[Order] | None, user_id: UUID | None, known: scopes.Dataset, by_score: bool
+) -> list[ColumnElement[Any]]:
+    if sort:
+        return orders.sorted_by(sort, known)
+    # What was searched for comes best first, whoever searches.
+    return orders.by_age() if by_score or not user_id else orders.shuffled_for(user_id, known)
+
+
+async def _page(
+    session: AsyncSession,
+    where: list[ColumnElement[bool]],
+    order: list[ColumnElement[Any]],
+    offset: int,
+    limit: int,
+) -> SearchResponses:
+    page = select(Record.id).where(*where).order_by(*order).offset(offset).limit(limit)
+    items = [SearchResponseItem(record_id=id_, score=1.0) for id_ in await session.scalars(page)]
+    total = await session.scalar(select(func.count()).select_from(Record).where(*where))
+    return SearchResponses(items=items, total=total)
 
 
 def register() -> None:

@@ -24,8 +24,7 @@ from argilla_server.search_engine.base import (
 )
 from sqlalchemy import ColumnElement, Text, and_, cast, exists, false, or_, select, true
 
-from errata_argilla.search.elements import Elements
-from errata_argilla.search.scopes import Dataset, answers_of, values_of
+from errata_argilla.search.scopes import Dataset, Values, answers_of, values_of
 
 
 def condition(found: Filter | None, dataset: Dataset) -> ColumnElement[bool]:
@@ -61,17 +60,19 @@ def _by_scope(found: TermsFilter | RangeFilter, dataset: Dataset) -> ColumnEleme
             query = select(1).select_from(values.elements.rows)
             if values.table is not None:
                 query = select(1).select_from(values.table).join(values.elements.rows, true())
-            return exists(query.where(values.where, _any(values.elements, found)))
+            return exists(query.where(values.where, _any(values, found)))
 
 
-def _any(elements: Elements, found: TermsFilter | RangeFilter) -> ColumnElement[bool]:
+def _any(values: Values, found: TermsFilter | RangeFilter) -> ColumnElement[bool]:
+    text = values.elements.text
+    number = values.elements.written if values.numeric else values.elements.number
     if isinstance(found, TermsFilter):
-        numbers = [number for value in found.values if (number := _number(value)) is not None]
-        return or_(elements.text.in_(found.values), elements.number.in_(numbers))
+        numbers = [known for value in found.values if (known := _number(value)) is not None]
+        return or_(text.in_(found.values), number.in_(numbers))
     bounds = [bound for bound in (found.ge, found.le) if bound is not None]
     if all(_number(bound) is not None for bound in bounds):
-        return _compare(elements.number, found, float)
-    return _compare(elements.text, found, str)
+        return _compare(number, found, float)
+    return _compare(text, found, str)
 
 
 def _record(name: str, found: TermsFilter | RangeFilter) -> ColumnElement[bool]:

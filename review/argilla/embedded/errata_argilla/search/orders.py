@@ -87,7 +87,7 @@ def _term(order: Order, dataset: Dataset, pick: Any) -> ColumnElement[Any]:
 def _from_json(scope: Any, dataset: Dataset, pick: Any) -> ColumnElement[Any]:
     values = values_of(scope, dataset)
     rows = values.elements.rows
-    value = values.elements.number if values.numeric else values.elements.text
+    value = values.elements.written if values.numeric else values.elements.text
     if values.numeric and isinstance(scope, ResponseFilterScope):
         pick = func.avg
     query = select(pick(value)).select_from(rows)

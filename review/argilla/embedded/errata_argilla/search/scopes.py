@@ -9,7 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from argilla_server.errors.future import UnprocessableEntityError
-from argilla_server.models import MetadataProperty, Question, Record, Response, Suggestion
+from argilla_server.models import Field, MetadataProperty, Question, Record, Response, Suggestion
 from argilla_server.search_engine.base import (
     MetadataFilterScope,
     ResponseFilterScope,
@@ -25,7 +25,7 @@ NUMBERS = frozenset({"integer", "float", "rating"})
 
 
 class Setting(NamedTuple):
-    """A question or metadata property of the dataset."""
+    """A field, question or metadata property of the dataset."""
 
     id: UUID
     type: str
@@ -39,8 +39,18 @@ class Dataset:
     dialect: str
     metadata: dict[str, Setting]
     questions: dict[str, Setting]
+    fields: dict[str, Setting]
 
-    def property(self, name: str) -> Setting:
+    @property
+    def texts(self) -> dict[str, str]:
+        """The fields that hold words, with their types."""
+        return {name: each.type for name, each in self.fields.items() if each.type != "image"}
+
+    def field(self, name: str) -> str:
+        """Return the type of a field, or refuse the search."""
+        return _find(self.fields, name, "field").type
+
+    def metadata_property(self, name: str) -> Setting:
         """Return a metadata property, or refuse the search."""
         return _find(self.metadata, name, "metadata property")
 
@@ -67,6 +77,7 @@ async def describe(session: AsyncSession, dataset_id: UUID) -> Dataset:
         dialect=session.get_bind().dialect.name,
         metadata=await _settings(session, MetadataProperty, dataset_id),
         questions=await _settings(session, Question, dataset_id),
+        fields=await _settings(session, Field, dataset_id),
     )
 
 
@@ -76,7 +87,7 @@ def values_of(
     """Locate the JSON values of a scope for the record of the enclosing query."""
     match scope:
         case MetadataFilterScope(metadata_property=name):
-            setting = dataset.property(name)
+            setting = dataset.metadata_property(name)
             elements = explode(dataset.dialect, Record.metadata_, name)
             return Values(elements, None, true(), setting.type in NUMBERS)
         case SuggestionFilterScope(question=name, property=part):
@@ -100,7 +111,9 @@ def answers_of(scope: ResponseFilterScope) -> ColumnElement[bool]:
 
 
 async def _settings(
-    session: AsyncSession, table: type[MetadataProperty] | type[Question], dataset_id: UUID
+    session: AsyncSession,
+    table: type[MetadataProperty] | type[Question] | type[Field],
+    dataset_id: UUID,
 ) -> dict[str, Setting]:
     columns = select(table.name, table.id, table.settings).where(table.dataset_id == dataset_id)
     return {
