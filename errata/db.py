@@ -132,7 +132,10 @@ def current() -> Database:
 
 
 def request_transaction() -> Generator[Session]:
-    """A request's transaction, committed before the answer is sent."""
+    """A request's transaction, committed before the answer is sent.
+
+    It begins at the first statement, in the thread that runs the route; see `ingestion.access`.
+    """
     with current().transaction() as session:
         yield session
 

@@ -1,6 +1,6 @@
 """Who is calling: the bearer key of a request turned into a principal.
 
-In: the Authorization header. Out: `Caller` and `Reader`, for every stage's routes.
+In: the Authorization header. Out: `Caller`, for every stage's routes.
 """
 
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header
 
-from errata.db import Db, Reading
+from errata.db import current
 from ingestion import keys
 from ingestion.tables import Principal
 
@@ -21,21 +21,19 @@ def _bearer(authorization: Annotated[str | None, Header()] = None) -> str | None
 Bearer = Annotated[str | None, Depends(_bearer)]
 
 
-def _caller(session: Db, bearer: Bearer) -> Principal:
-    return keys.authenticate(session, bearer)
-
-
-def _reader(session: Reading, bearer: Bearer) -> Principal:
-    return keys.authenticate(session, bearer)
+def _caller(bearer: Bearer) -> Principal:
+    # In a transaction of its own, over before the route begins. If the route's transaction began
+    # here, it would hold SQLite's write lock while it waits for a free thread, and the threads
+    # could all be waiting for that lock.
+    with current().reading() as session:
+        return keys.authenticate(session, bearer)
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-Caller = Annotated[Principal, Depends(_caller, scope="function")]
-"""The principal, read in the request's writing transaction."""
-Reader = Annotated[Principal, Depends(_reader, scope="function")]
-"""The principal, read in the request's reading transaction."""
+Caller = Annotated[Principal, Depends(_caller)]
+"""The principal that the request's key belongs to."""
 Now = Annotated[datetime, Depends(_now)]
 """The time of the request."""

@@ -15,7 +15,7 @@ from errata import protocol
 from errata.db import Db, Reading
 from errata.errors import ErrataError, Malformed, TooLarge
 from ingestion import bodies, events, halts, intake, keys, permits, store, tables, tickets
-from ingestion.access import Caller, Now, Reader
+from ingestion.access import Caller, Now
 
 router = APIRouter(prefix="/v1")
 
@@ -159,7 +159,7 @@ def report(
 
 
 @router.get("/halt")
-def halt_state(session: Reading, _caller: Reader) -> dict[str, Any]:
+def halt_state(session: Reading, _caller: Caller) -> dict[str, Any]:
     """Whether the fleet is halted."""
     halt = halts.active(session)
     return {"halted": halt is not None, "since": halt and halt.since}

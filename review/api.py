@@ -14,7 +14,7 @@ from errata import protocol
 from errata.db import Db, Reading, current
 from errata.errors import Forbidden, Malformed
 from ingestion import bodies, keys, store, tables, tickets
-from ingestion.access import Bearer, Caller, Now, Reader
+from ingestion.access import Bearer, Caller, Now
 from ingestion.bell import Bell
 from review import queue
 
@@ -87,7 +87,7 @@ def review(
 
 
 @router.get("/queue")
-def waiting(session: Reading, caller: Reader) -> dict[str, Any]:
+def waiting(session: Reading, caller: Caller) -> dict[str, Any]:
     """What waits for people, the urgent first."""
     keys.require(caller, "reviewer", "supervisor", "admin", "analyst")
     return {"waiting": [one._asdict() for one in queue.waiting(session)]}

@@ -1,20 +1,249 @@
-"""Commands on the data: check the log.
+"""Commands on the data: import, export, train, report, check the log.
 
-In: a data folder. Out: what was found.
+In: files and a data folder. Out: rows, bundles, models, figures.
 """
 
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from errata.cli.options import HomeOption, JsonOption, database
+from errata.cli.options import HomeOption, JsonOption, database, settings
 
+if TYPE_CHECKING:
+    from review.imports import Imported, Progress
+    from training.recipe import Trained
+
+imports = typer.Typer(no_args_is_help=True, help="Import files; a bad line costs only itself.")
+train = typer.Typer(no_args_is_help=True, help="Train a model on a bundle, with TRL.")
 audit = typer.Typer(no_args_is_help=True, help="Check the event log.")
+
+InputFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    app.add_typer(imports, name="import")
+    app.command()(export)
+    app.add_typer(train, name="train")
+    app.command()(report)
     app.add_typer(audit, name="audit")
+
+
+@contextmanager
+def _progress(file: Path) -> Generator["Progress"]:
+    """A bar over the file's bytes, at a terminal only."""
+    with typer.progressbar(length=file.stat().st_size, label=file.name) as bar:
+        before = 0
+
+        def told(done: int) -> None:
+            nonlocal before
+            bar.update(done - before)
+            before = done
+
+        yield told
+
+
+def _account(imported: "Imported", as_json: bool) -> None:
+    """Print what became of a file; a bad line makes the exit status 1."""
+    if as_json:
+        errors = [error._asdict() for error in imported.errors]
+        typer.echo(json.dumps({**imported._asdict(), "errors": errors}))
+    else:
+        for error in imported.errors:
+            typer.echo(f"line {error.line}: {error.field or 'line'}: {error.reason}", err=True)
+        typer.echo(
+            f"{imported.landed} landed, {imported.known} known before, "
+            f"{len(imported.errors)} lines with errors"
+        )
+    if imported.errors:
+        raise typer.Exit(1)
+
+
+@imports.command("reviews")
+def import_reviews(file: InputFile, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Import proposals with the reviews that people gave.
+
+    Example: errata import reviews history.jsonl
+    """
+    from review import imports as landing
+
+    with database(home) as opened, _progress(file) as progress:
+        done = landing.reviews(opened, file, now=datetime.now(UTC), progress=progress)
+    _account(done, as_json)
+
+
+@imports.command("chat")
+def import_chat(file: InputFile, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Import conversations in the OpenAI form: an undecided proposal per tool call.
+
+    Example: errata import chat conversations.jsonl
+    """
+    from review import imports as landing
+
+    with database(home) as opened, _progress(file) as progress:
+        done = landing.chat(opened, file, now=datetime.now(UTC), progress=progress)
+    _account(done, as_json)
+
+
+@imports.command("proposals")
+def import_proposals(file: InputFile, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Import proposals as if the data folder's own agent had posted them.
+
+    Example: errata import proposals asked.jsonl
+    """
+    from errata.home import Home
+    from ingestion import keys
+    from review import imports as landing
+
+    key = Home(settings(home=home).home).credentials().api.agent_key
+    with database(home) as opened, _progress(file) as progress:
+        with opened.reading() as session:
+            caller = keys.authenticate(session, key).id
+        done = landing.proposals(
+            opened, file, caller=caller, now=datetime.now(UTC), progress=progress
+        )
+    _account(done, as_json)
+
+
+def export(
+    kind: Annotated[Literal["sft", "dpo"], typer.Argument(help="What to train.")],
+    out: Annotated[Path, typer.Argument(help="The folder to make.")],
+    split: Annotated[float, typer.Option(min=0, max=0.99, help="Share of the test split.")] = 0.1,
+    strategy: Annotated[
+        Literal["best_worst", "adjacent", "all", "best_vs_rest"],
+        typer.Option(help="Which pairs are taken from ranked candidates."),
+    ] = "best_worst",
+    file_format: Annotated[Literal["parquet", "jsonl"], typer.Option("--format")] = "parquet",
+    force: Annotated[bool, typer.Option(help="Replace an older bundle.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write what people decided as a data set that TRL trains on.
+
+    Example: errata export dpo bundle && errata train dpo --data bundle --model MODEL --out tuned
+    """
+    from review import history
+    from training import bundle as bundles
+
+    with database(home) as opened, opened.reading() as session:
+        bundle = bundles.export(
+            history.read(session),
+            out,
+            parents=lambda proposal_id: history.one(session, proposal_id),
+            kind=kind,
+            split=split,
+            strategy=strategy,
+            format_=file_format,
+            force=force,
+        )
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {
+                    "path": str(bundle.path),
+                    "rows": bundle.rows,
+                    "dropped": bundle.dropped,
+                    "digest": bundle.digest,
+                }
+            )
+        )
+        return
+    rows = ", ".join(f"{count} {name}" for name, count in bundle.rows.items())
+    typer.echo(f"{bundle.path}: {rows}")
+    for reason, count in bundle.dropped.items():
+        typer.echo(f"  left out {count}: {reason}")
+
+
+BundleOption = Annotated[Path, typer.Option("--data", help="A bundle of `errata export`.")]
+ModelOption = Annotated[Path, typer.Option(help="Folder of the model to start from.")]
+OutOption = Annotated[Path, typer.Option(help="Folder to make.")]
+ConfigOption = Annotated[Path | None, typer.Option(help="YAML with further settings.")]
+
+
+@train.command("sft")
+def train_sft(
+    data: BundleOption,
+    model: ModelOption,
+    out: OutOption,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Teach a model the turns that people stood by.
+
+    Example: errata train sft --data bundle-sft --model MODEL --out taught
+    """
+    from training import recipe, sft
+
+    chosen = recipe.load(sft.SftConfig, config, data=data, model=model, out=out)
+    _trained(sft.train(chosen), as_json)
+
+
+@train.command("dpo")
+def train_dpo(
+    data: BundleOption,
+    model: ModelOption,
+    out: OutOption,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Move a model toward what people preferred.
+
+    Example: errata train dpo --data bundle-dpo --model taught --out tuned
+    """
+    from training import dpo, recipe
+
+    chosen = recipe.load(dpo.DpoConfig, config, data=data, model=model, out=out)
+    _trained(dpo.train(chosen), as_json)
+
+
+def _trained(done: "Trained", as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({**done._asdict(), "path": str(done.path)}))
+        return
+    typer.echo(
+        f"{done.path}: {done.rows} rows, {done.steps} steps, "
+        f"loss {done.loss_first:.3f} to {done.loss_last:.3f}"
+    )
+
+
+def report(
+    since: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Only decisions since; UTC."),
+    ] = None,
+    by: Annotated[
+        str, typer.Option(help="Group by agent, action, risk, reviewer, week; with commas.")
+    ] = "",
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the figures: rates, times, cost; each with its n and interval.
+
+    Example: errata report --by agent,week --json
+    """
+    from rich.console import Console
+
+    from metrics import report as reports
+    from metrics.figures import Prices
+
+    chosen = settings(home=home)
+    prices = Prices(chosen.reviewer_cost_per_hour, chosen.human_only_cost_per_task)
+    start = since.replace(tzinfo=UTC) if since is not None else None
+    with database(home) as opened, opened.reading() as session:
+        built = reports.build(
+            session, now=datetime.now(UTC), since=start, by=reports.keys(by), prices=prices
+        )
+    if as_json:
+        typer.echo(json.dumps(built.wire()))
+        return
+    console = Console()
+    for table in reports.tables(built):
+        console.print(table)
 
 
 @audit.command()

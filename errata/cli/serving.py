@@ -3,14 +3,16 @@
 In: the command line. Out: running processes.
 """
 
+import json
 import signal
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from errata.cli.options import HomeOption, settings
+from errata.cli.options import HomeOption, JsonOption, settings
 
 if TYPE_CHECKING:
     from errata.installation import Plan, Started
@@ -24,6 +26,7 @@ NoArgilla = Annotated[bool, typer.Option("--no-argilla", help="Run without a rev
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(up)
+    app.command()(demo)
     app.command()(api)
     app.command()(worker)
 
@@ -46,6 +49,40 @@ def up(
         show(plan, started)
         parts.watch()
         typer.echo("Stopping …")
+
+
+def demo(
+    home: HomeOption = None,
+    port: Port = None,
+    argilla_port: ArgillaPort = None,
+    scripted: Annotated[
+        bool,
+        typer.Option("--scripted", help="Let scripted labelers answer, then train and report."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run everything with a customer-support desk whose agents wait for your answers.
+
+    Example: errata demo --scripted --json
+    """
+    from errata.demo import play
+    from errata.demo.tickets import DESK_POLICY
+    from errata.installation import opened, start
+
+    say = partial(typer.echo, err=True) if as_json else typer.echo
+    plan = plan_of(home, port, argilla_port, no_argilla=False)
+    plan.home.make()
+    if not plan.home.has_credentials() and not plan.home.policy.exists():
+        plan.home.policy.write_text(DESK_POLICY, encoding="utf-8")
+    with opened(plan) as (_, started, parts):
+        stop_on_signals(parts)
+        start(plan, started.credentials, parts, say)
+        if scripted:
+            summary = play.scripted(plan, started, parts, say)
+            typer.echo(json.dumps(summary._asdict()) if as_json else play.describe(summary))
+        elif not parts.stopping:
+            show(plan, started)
+            play.interactive(plan, started, parts, say)
 
 
 def plan_of(

@@ -1,0 +1,162 @@
+"""The demo from start to end.
+
+In: a running installation. Out: work waiting in Argilla while agents wait for it; or, scripted,
+the whole loop and a summary read from what was stored.
+"""
+
+import asyncio
+import json
+import secrets
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from sqlmodel import Session, func, select
+
+from errata.client import AsyncClient
+from errata.db import Database
+from errata.demo import agents, desk
+from errata.demo.labelers import Labeler, Login
+from errata.errors import Unavailable
+from errata.home import Credentials, Home
+from ingestion import keys
+from ingestion.tables import Decision, Proposal, Receipt
+from metrics import report as reports
+from metrics.figures import Prices
+from review import history
+from review.argilla.gateway import Gateway
+from review.tables import Review
+from training import bundle as bundles
+
+LABELERS = ("ann", "ben", "cho")
+
+
+class Stage(NamedTuple):
+    """Where the demo plays."""
+
+    home: Home
+    credentials: Credentials
+    database: Database
+    workspace: str
+    say: Callable[[str], None]
+
+
+def start_agents(stage: Stage) -> threading.Thread:
+    """Let the agents propose, wait and act, in a thread of their own."""
+    cases = desk.cases()
+    ledger = agents.Ledger(stage.home.path / "ledger.jsonl")
+
+    async def play() -> None:
+        api = stage.credentials.api
+        async with AsyncClient(api.url, api.agent_key) as client:
+            await agents.work(client, cases, ledger, stage.say)
+
+    thread = threading.Thread(target=lambda: asyncio.run(play()), name="agents", daemon=True)
+    thread.start()
+    return thread
+
+
+def label(stage: Stage, done: Callable[[], bool]) -> int:
+    """Let scripted labelers answer until the work is done.
+
+    Returns:
+        How many answers they gave.
+    """
+    answers = {case.proposal.id: case.answer for case in desk.cases() if case.proposal.id}
+    people = [Labeler(login, answers) for login in _logins(stage)]
+    with ThreadPoolExecutor(len(people)) as pool:
+        for future in [pool.submit(one.answer_until, done) for one in people]:
+            future.result()
+    return sum(one.given for one in people)
+
+
+def _logins(stage: Stage) -> list[Login]:
+    """The labelers' log-ins: made once, kept in the data folder for a second run."""
+    path = stage.home.path / "demo-labelers.json"
+    known: dict[str, str] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    argilla = stage.credentials.argilla
+    gateway = Gateway(argilla.url, argilla.api_key, stage.workspace)
+    for name in LABELERS:
+        password = secrets.token_urlsafe(12)
+        if gateway.user(name, password):
+            known[name] = password
+        with stage.database.transaction() as session:
+            if keys.reviewer(session, name) is None:
+                keys.create(session, "reviewer", name, actor="demo", now=datetime.now(UTC))
+    path.write_text(json.dumps(known), encoding="utf-8")
+    return [Login(argilla.url, name, known[name]) for name in LABELERS]
+
+
+class Summary(NamedTuple):
+    """What the scripted demo ends with; counted in the stored rows."""
+
+    proposals: int
+    reviews: int
+    decisions: Mapping[str, int]
+    executed: int
+    pairs: int
+    training: Mapping[str, Mapping[str, float]]
+    report: Mapping[str, Any]
+
+
+def summarize(stage: Stage) -> Summary:
+    """Export, train and count."""
+    out = stage.home.path / "learned"
+    stage.say("Exporting preference data …")
+    made = {kind: _export(stage.database, out / f"bundle-{kind}", kind) for kind in ("sft", "dpo")}
+    stage.say("Training a tiny model: SFT, then DPO …")
+    training = _train(
+        made["sft"].path, made["dpo"].path, out / datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    )
+    with stage.database.reading() as session:
+        built = reports.build(session, now=datetime.now(UTC), prices=Prices())
+        return Summary(
+            proposals=_count(session, Proposal),
+            reviews=session.exec(
+                select(func.count()).select_from(Review).where(Review.accepted)
+            ).one(),
+            decisions=dict(
+                session.exec(
+                    select(Decision.outcome, func.count())
+                    .group_by(Decision.outcome)
+                    .order_by(Decision.outcome)
+                ).all()
+            ),
+            executed=session.exec(
+                select(func.count()).select_from(Receipt).where(Receipt.status == "executed")
+            ).one(),
+            pairs=sum(made["dpo"].rows.values()),
+            training=training,
+            report=built.wire()["figures"],
+        )
+
+
+def _count(session: Session, table: type[Proposal]) -> int:
+    return session.exec(select(func.count()).select_from(table)).one()
+
+
+def _export(database: Database, out: Path, kind: Literal["sft", "dpo"]) -> bundles.Bundle:
+    with database.reading() as session:
+        return bundles.export(
+            history.read(session),
+            out,
+            parents=lambda proposal_id: history.one(session, proposal_id),
+            kind=kind,
+            force=True,
+        )
+
+
+def _train(sft: Path, dpo: Path, out: Path) -> dict[str, dict[str, float]]:
+    """Run the trainings; PyTorch is loaded in their process only."""
+    command = [sys.executable, "-m", "errata.demo.learning", str(sft), str(dpo), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        words = "\n".join(done.stderr.strip().splitlines()[-15:])
+        raise Unavailable(f"the training failed:\n{words}")
+    losses: dict[str, dict[str, float]] = json.loads(done.stdout.strip().splitlines()[-1])
+    return losses
