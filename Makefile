@@ -1,0 +1,54 @@
+# Every target installs what it needs first: Python, make and git are enough to begin with.
+PYTHON ?= python3
+UV = .uv/bin/uv
+RUN = .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help setup fmt check test unit notebooks docs lock wheel up demo bench embedded
+
+help: ## show the targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
+
+$(UV):
+	$(PYTHON) -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check uv
+
+.venv/.made: $(UV) requirements.lock pyproject.toml
+	$(UV) venv --quiet --clear --python '>=3.11' .venv
+	$(UV) pip install --quiet --python $(RUN)/python --require-hashes -r requirements.lock
+	$(UV) pip install --quiet --python $(RUN)/python --no-deps -e .
+	@touch $@
+
+setup: .venv/.made ## make .venv from the lock
+
+fmt: setup ## format and mend
+	$(RUN)/ruff format . && $(RUN)/ruff check --fix .
+
+check: setup ## format, lint, types, contracts
+	$(RUN)/ruff format --check . && $(RUN)/ruff check . && $(RUN)/pyright && $(RUN)/lint-imports
+
+browser: setup ## find a Chromium, or install one
+	$(RUN)/python tests/e2e/chromium.py
+
+test: setup browser ## everything that runs without a GPU
+	$(RUN)/python -m pytest --cov --cov-report=term tests
+	$(RUN)/python -m pytest --nbmake --nbmake-timeout=120 notebooks
+
+unit: setup ## what needs no server and no browser
+	$(RUN)/python -m pytest -m "not argilla and not browser and not slow" tests
+
+notebooks: setup ## run the notebooks
+	$(RUN)/python -m pytest --nbmake --nbmake-timeout=120 notebooks
+
+lock: $(UV) ## resolve the dependencies anew
+	$(UV) pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+
+wheel: setup ## build the wheel and try it beside folders of the same names
+	sh tests/wheel_smoke.sh
+
+up: setup ## run everything on this machine
+	$(RUN)/errata up
+
+demo: setup ## the desk: interactive at a terminal, scripted in CI
+	$(RUN)/errata demo $(if $(CI),--scripted)
+
+bench: setup ## print latencies as ratios of one run
+	$(RUN)/python tests/benchmarks/latency.py
