@@ -38,14 +38,17 @@ def run(options: argparse.Namespace) -> None:
     environment.complete()
     match options.command:
         case "bootstrap":
+            owner = environment.owner()
+            environment.without_pages()
             from errata_argilla import bootstrap
 
-            bootstrap.run(environment.owner())
+            bootstrap.run(owner)
         case "serve":
             from errata_argilla import server
 
             server.run(options.host, options.port)
         case "worker":
+            environment.without_pages()
             from errata_argilla import worker
 
             worker.run()

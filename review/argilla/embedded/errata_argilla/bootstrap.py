@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from errata_argilla import discretion
 from errata_argilla.environment import Misconfigured, Owner
 from errata_argilla.webhooks import outbox
 
@@ -27,6 +28,7 @@ _LOGGER = logging.getLogger("errata_argilla")
 
 def run(owner: Owner) -> None:
     """Migrate, then create what is missing."""
+    discretion.keep()
     _migrate()
     asyncio.run(_fill(owner))
 

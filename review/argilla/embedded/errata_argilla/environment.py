@@ -4,6 +4,8 @@ Nothing here imports Argilla: its settings objects are built once, at import, fr
 """
 
 import os
+import sys
+from types import ModuleType
 from typing import NamedTuple
 
 SEARCH_ENGINE = "sql"
@@ -39,6 +41,8 @@ def complete() -> None:
     os.environ.pop("ARGILLA_ENABLE_TELEMETRY", None)
     os.environ.setdefault("ARGILLA_CORS_ORIGINS", "[]")
     os.environ.setdefault("ARGILLA_SHOW_HUGGINGFACE_SPACE_PERSISTENT_STORAGE_WARNING", "false")
+    # SQLite has one writer: a labeler may have to wait for a large push, but should not fail.
+    os.environ.setdefault("ARGILLA_DATABASE_SQLITE_TIMEOUT", "30")
     # Argilla makes whoever signs in under this name an owner; a shell may have set it by chance.
     os.environ.pop("USERNAME", None)
     if len(os.environ.get("ARGILLA_AUTH_SECRET_KEY", "")) < SHORTEST_SECRET:
@@ -46,6 +50,17 @@ def complete() -> None:
             f"ARGILLA_AUTH_SECRET_KEY must be set, to at least {SHORTEST_SECRET} characters; "
             "without it every restart signs everyone out"
         )
+
+
+def without_pages() -> None:
+    """Let Argilla be imported without its web application.
+
+    `import argilla_server` builds the whole application and copies its pages, 14 MB, into a new
+    temporary folder each time. Programs that serve nothing leave both out.
+    """
+    stand_in = ModuleType("argilla_server._app")
+    stand_in.app = None
+    sys.modules[stand_in.__name__] = stand_in
 
 
 def owner() -> Owner:

@@ -15,7 +15,7 @@ from argilla_server.database import async_engine
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from errata_argilla import shortcuts
+from errata_argilla import discretion, shortcuts
 from errata_argilla.hardening import answers, logins, pages, sight
 from errata_argilla.hardening.edge import Edge
 from errata_argilla.search import engine
@@ -27,6 +27,7 @@ SHUTDOWN_SECONDS = 5
 
 def build() -> Edge:
     """Put the application together."""
+    discretion.keep()
     engine.register()
     shortcuts.take()
     # Argilla waits a minute for Redis and then gives up; reviewing needs no Redis.

@@ -20,7 +20,7 @@ from rq import SimpleWorker
 from rq.job import Job
 from rq.worker import StopRequested
 
-from errata_argilla import shortcuts
+from errata_argilla import discretion, shortcuts
 from errata_argilla.search import engine
 from errata_argilla.webhooks import interception
 
@@ -57,6 +57,7 @@ class Worker(SimpleWorker):
 def run() -> None:
     """Work until told to stop."""
     signal.signal(signal.SIGTERM, _exit)  # RQ takes over once it has reached its Redis
+    discretion.keep()
     engine.register()
     shortcuts.take()
     interception.install(send=None, wake=lambda: None)

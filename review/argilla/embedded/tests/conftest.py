@@ -6,6 +6,7 @@ names a server where databases may be made, as in postgresql://postgres@127.0.0.
 
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -78,8 +79,8 @@ class Server:
     def bootstrap(self, **changes: str) -> int:
         return self.launch("bootstrap", **changes).wait(START_SECONDS)
 
-    def start(self) -> None:
-        self.process = self.launch("serve", "--port", str(self.port))
+    def start(self, **changes: str) -> None:
+        self.process = self.launch("serve", "--port", str(self.port), **changes)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
             with suppress(httpx.HTTPError):
@@ -246,7 +247,7 @@ def databases() -> list[str]:
 
 @contextmanager
 def installed(kind: str, home: Path) -> Iterator[Server]:
-    """Install a server in a folder, with a database that is gone afterwards."""
+    """Choose a folder and a database, which is gone afterwards."""
     if kind == "sqlite":
         yield Server(home, f"sqlite+aiosqlite:///{home}/argilla.db?check_same_thread=False")
         return
@@ -262,16 +263,45 @@ def installed(kind: str, home: Path) -> Iterator[Server]:
         connection.close()
 
 
+@pytest.fixture(scope="session")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A SQLite installation after bootstrap, to be copied: migrating takes seconds."""
+    with installed("sqlite", tmp_path_factory.mktemp("blank")) as installation:
+        assert installation.bootstrap() == 0, installation.log("bootstrap")
+        return installation
+
+
+@contextmanager
+def ready(kind: str, home: Path, blank: Server) -> Iterator[Server]:
+    """Install a server that only needs to be started."""
+    with installed(kind, home) as installation:
+        if kind == "sqlite":
+            shutil.copy(blank.home / "argilla.db", home)
+            installation.owner_key, installation.secret = blank.owner_key, blank.secret
+        else:
+            assert installation.bootstrap() == 0, installation.log("bootstrap")
+        yield installation
+
+
 @pytest.fixture(scope="session", params=databases())
 def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, blank: Server
 ) -> Iterator[Server]:
     """A running server without any Redis."""
-    with installed(request.param, tmp_path_factory.mktemp("argilla")) as installation:
-        assert installation.bootstrap() == 0, installation.log("bootstrap")
+    with ready(request.param, tmp_path_factory.mktemp("argilla"), blank) as installation:
         installation.start()
         yield installation
         assert installation.stop() == 0, installation.log("serve")
+
+
+@pytest.fixture(params=databases())
+def own(request: pytest.FixtureRequest, tmp_path: Path, blank: Server) -> Iterator[Server]:
+    """A server of one test alone, running, and perhaps killed by it."""
+    with ready(request.param, tmp_path, blank) as installation:
+        installation.start()
+        yield installation
+        if installation.process.poll() is None:
+            installation.stop()
 
 
 @pytest.fixture

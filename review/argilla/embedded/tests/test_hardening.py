@@ -66,6 +66,14 @@ def test_an_existing_record_gets_no_answer_of_another_by_upsert(owner, dataset, 
     assert kept["values"] == {"decision": {"value": DECISION["decision"]}}
 
 
+def test_a_person_is_not_deleted_together_with_their_answers(owner, dataset, record):
+    person, idle = owner.person(), owner.person()
+    person.answer(record)
+    assert owner.status("DELETE", f"users/{person.me['id']}") == 403
+    assert owner.status("DELETE", f"users/{idle.me['id']}") == 200
+    assert len(owner.call("GET", f"records/{record}")["responses"]) == 1
+
+
 def test_a_labelers_bulk_answers_are_their_own_whatever_they_claim(owner, record):
     person, other = owner.person(), owner.person()
     item = {"record_id": record, "user_id": other.me["id"], **VALUES}

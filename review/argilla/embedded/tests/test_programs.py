@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import EMBEDDED, Server, databases, installed
+from conftest import EMBEDDED, OWNER, PASSWORD, Server, databases, installed
 
 
 @pytest.fixture(params=databases())
-def own(request, tmp_path):
+def empty(request, tmp_path):
     with installed(request.param, tmp_path) as installation:
         yield installation
 
@@ -41,19 +41,43 @@ def test_a_refused_password_is_not_written_anywhere(tmp_path):
     assert "tiny!" not in server.log("bootstrap")
 
 
-def test_bootstrap_twice_changes_nothing_and_a_new_key_works(own):
-    assert own.bootstrap() == 0, own.log("bootstrap")
-    assert own.bootstrap() == 0, own.log("bootstrap")
-    own.start()
-    client = own.client()
+def test_no_program_leaves_argillas_pages_behind(own, tmp_path):
+    own.stop()
+    (tmp_path / "tmp").mkdir()
+    assert own.bootstrap(TMPDIR=str(tmp_path / "tmp")) == 0
+    own.start(TMPDIR=str(tmp_path / "tmp"))
+    assert list((tmp_path / "tmp").rglob("index.html"))
+    assert own.stop() == 0
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_bootstrap_twice_makes_nothing_twice_and_a_new_key_works(empty):
+    assert empty.bootstrap() == 0, empty.log("bootstrap")
+    first_key = empty.owner_key
+    empty.owner_key = "another-key-0123456789"
+    assert empty.bootstrap() == 0, empty.log("bootstrap")
+    empty.start()
+    client = empty.client()
     assert (client.me["role"], len(client.call("GET", "users")["items"])) == ("owner", 1)
     assert [w["name"] for w in client.call("GET", "me/workspaces")["items"]] == ["review"]
-    own.owner_key = "another-key-0123456789"
-    assert own.bootstrap() == 0, own.log("bootstrap")
-    assert own.client().me["id"] == client.me["id"]
-    assert own.stop() == 0
-    for secret in (own.secret, own.owner_key, "a long enough password"):
-        assert secret not in own.log("bootstrap") + own.log("serve")
+    assert client.sign_in(OWNER).me["id"] == client.me["id"]
+    assert empty.stop() == 0
+    for secret in (empty.secret, empty.owner_key, first_key, PASSWORD):
+        assert secret not in empty.log("bootstrap") + empty.log("serve")
+
+
+def test_a_database_error_does_not_quote_the_data(blank):
+    code = (
+        "from sqlalchemy import text\n"
+        "from errata_argilla import discretion\n"
+        "from argilla_server.database import sync_engine\n"
+        "discretion.keep()\n"
+        "sync_engine.connect().execute(text('SELECT :said FROM nowhere'), {'said': 'private'})\n"
+    )
+    command = [sys.executable, "-c", code]
+    failed = subprocess.run(command, env=blank.environment, capture_output=True, text=True)
+    assert "no such table: nowhere" in failed.stderr
+    assert "private" not in failed.stderr.replace(code.strip().splitlines()[-1], "")
 
 
 def redis_status(server):
@@ -74,13 +98,11 @@ def start_redis(server):
 
 
 def test_the_worker_does_jobs_in_its_own_process_and_outlives_redis(own):
-    assert own.bootstrap() == 0, own.log("bootstrap")
     redis = start_redis(own)
     worker = own.launch("worker")
-    own.start()
     owner = own.client()
     try:
-        for lowered in (1, 2, 1):
+        for lowered in (1, 2):
             dataset = owner.dataset(min_submitted=2)
             (record,) = owner.push(dataset, {"text": "x"})
             owner.person().answer(record)
@@ -102,7 +124,6 @@ def test_the_worker_does_jobs_in_its_own_process_and_outlives_redis(own):
             if process.poll() is None:
                 process.terminate()
                 process.wait(10)
-        own.stop()
 
 
 def force(server, dataset, distribution):
@@ -129,7 +150,8 @@ def settles(owner, record, status):
     return False
 
 
-def test_redis_refuses_whoever_lacks_the_password(own):
+def test_redis_refuses_whoever_lacks_the_password(tmp_path):
+    own = Server(tmp_path, "")
     process = start_redis(own)
     try:
         stranger = Server(own.home, own.database, redis_port=own.redis_port)
@@ -140,7 +162,8 @@ def test_redis_refuses_whoever_lacks_the_password(own):
         assert process.wait(10) == 0
 
 
-def test_redis_listens_on_a_private_socket_alone(own):
+def test_redis_listens_on_a_private_socket_alone(tmp_path):
+    own = Server(tmp_path, "")
     path = own.home / "r.sock"
     process = own.launch("redis", "--dir", str(own.home / "redis"), "--unix-socket", str(path))
     for _ in range(100):

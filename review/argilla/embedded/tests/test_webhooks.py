@@ -3,11 +3,10 @@
 import signal
 import statistics
 import time
-from collections.abc import Iterator
 from queue import Empty
 
 import pytest
-from conftest import Server, databases, free_port, installed
+from conftest import Server, free_port
 from listener import Listener
 
 GOAL_SECONDS = 0.1
@@ -101,17 +100,6 @@ def test_nothing_is_sent_for_a_disabled_or_uninterested_webhook(owner, listener,
         listener.next(1.5)
     owner.call("DELETE", f"records/{record}")
     assert listener.next().verified_by(other["secret"])["type"] == "record.deleted"
-
-
-@pytest.fixture(params=databases())
-def own(request, tmp_path) -> Iterator[Server]:
-    """A server of this test alone, to be killed."""
-    with installed(request.param, tmp_path) as installation:
-        assert installation.bootstrap() == 0, installation.log("bootstrap")
-        installation.start()
-        yield installation
-        if installation.process.poll() is None:
-            installation.stop()
 
 
 def test_an_answer_is_delivered_after_the_server_was_stopped_or_killed(own):

@@ -8,10 +8,12 @@ routes take the author from the log-in, so they need nothing.
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any
+from uuid import UUID
 
 from argilla_server.api.policies.v1 import ResponsePolicy
 from argilla_server.errors import ForbiddenOperationError
 from argilla_server.models import Response, User
+from sqlalchemy import exists, select
 
 from errata_argilla.hardening.endpoints import routes
 
@@ -24,6 +26,8 @@ def protect() -> None:
     ResponsePolicy.delete = _only_by_author
     for route in routes(path="/datasets/{dataset_id}/records/bulk"):
         route.dependant.call = _without_others(route.dependant.call)
+    for route in routes(path="/users/{user_id}", method="DELETE"):
+        route.dependant.call = _unless_answered(route.dependant.call)
 
 
 def _only_by_author(response: Response) -> Callable[[User], Awaitable[bool]]:
@@ -43,3 +47,19 @@ def _without_others(push: Callable[..., Awaitable[Any]]) -> Callable[..., Awaita
         return await push(current_user=current_user, **given)
 
     return push_own
+
+
+def _unless_answered(delete: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Keep a person whose answers would go with them; without a workspace they can do nothing."""
+
+    @wraps(delete)
+    async def delete_unanswered(*, user_id: UUID, current_user: User, **given: Any) -> Any:
+        if user_id != current_user.id and current_user.is_owner:
+            theirs = select(exists().where(Response.user_id == user_id))
+            if await given["db"].scalar(theirs):
+                raise ForbiddenOperationError(
+                    "This person's answers would be deleted; take them out of the workspace instead"
+                )
+        return await delete(user_id=user_id, current_user=current_user, **given)
+
+    return delete_unanswered
