@@ -173,15 +173,15 @@ def _order(episode: Episode) -> Order:
 def _best(order: Order, episode: Episode) -> str | None:
     """The candidate that counts as the best.
 
-    Approving one takes the decision's word and otherwise needs a single best; when a person rewrote
+    Approving one takes the decision's word and otherwise needs a single best. When a person rewrote
     it, each of several best ones is worse than the new text, and one of them is taken.
     """
     named = episode.decision.effective.candidate
     if named is not None:
         return named
-    if len(order.best) > 1 and episode.decision.outcome != "approve":
-        return preferences.pick(order.best, episode.row.id)
-    return order.best[0] if len(order.best) == 1 else None
+    if episode.decision.outcome == "approve":
+        return order.best[0] if len(order.best) == 1 else None
+    return preferences.foremost(order, episode.row.id)
 
 
 def _unordered(order: Order) -> Reason:
@@ -233,7 +233,8 @@ def _compared(ground: _Ground, strategy: Strategy) -> Iterator[Row | Drop]:
     order, proposal = ground.order, ground.proposal
     if order is None:
         return
-    wins = preferences.pairs(order, strategy, salt=ground.episode.row.id, chosen=ground.best)
+    chosen = ground.episode.decision.effective.candidate
+    wins = preferences.pairs(order, strategy, salt=ground.episode.row.id, chosen=chosen)
     if order.cyclic or not wins:
         yield Drop(_unordered(order))
     rows: list[Row] = []
@@ -241,7 +242,7 @@ def _compared(ground: _Ground, strategy: Strategy) -> Iterator[Row | Drop]:
         side = ground._replace(final=_candidate(proposal, win.better), by_person=False)
         worse, refs = _candidate(proposal, win.worse), (win.better, win.worse)
         support = votes.Support(win.votes, win.agreement)
-        taken = _pair(side, win.source or "ranking", worse, refs, support)
+        taken = _pair(side, win.source, worse, refs, support)
         if isinstance(taken, Drop):
             yield taken
         else:

@@ -5,6 +5,7 @@ a strategy takes from it.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import combinations, product
 from typing import Literal, NamedTuple, TypeVar
@@ -32,12 +33,11 @@ class Win(NamedTuple):
 
     better: str
     worse: str
-    source: Source | None
-    """None where it only follows from other comparisons."""
+    source: Source
     votes: int
-    """Reviews that compared the two; 0 where it only follows from other comparisons."""
+    """Reviews that compared the two; all of the set where it only follows from other wins."""
     agreement: float | None
-    """Share of those reviews that say so."""
+    """Share of those reviews that say so; None where it only follows."""
 
 
 class Order(NamedTuple):
@@ -54,6 +54,8 @@ class Order(NamedTuple):
     ties: frozenset[frozenset[str]]
     above: frozenset[tuple[str, str]]
     """Transitive closure of the wins, without pairs that were judged a tie."""
+    reviews: int
+    """Reviews that compared any two."""
     cyclic: bool
     """Whether a candidate comes out above itself; such a set has no order."""
 
@@ -62,6 +64,15 @@ class Order(NamedTuple):
         """Judged candidates that none is above; empty where the set is cyclic."""
         beaten = {worse for _, worse in self.above}
         return () if self.cyclic else tuple(c for c in self.judged if c not in beaten)
+
+    @property
+    def leads(self) -> Counter[str]:
+        """By candidate: others it won against, less those it lost to (Copeland's score)."""
+        leads: Counter[str] = Counter()
+        for better, worse in self.wins:
+            leads[better] += 1
+            leads[worse] -= 1
+        return leads
 
 
 def order(candidates: Iterable[str], reviews: Iterable[Review]) -> Order:
@@ -95,6 +106,7 @@ def order(candidates: Iterable[str], reviews: Iterable[Review]) -> Order:
         wins=wins,
         ties=frozenset(ties),
         above=frozenset(pair for pair in above if frozenset(pair) not in ties),
+        reviews=sum(map(bool, said)),
         cyclic=any(better == worse for better, worse in above),
     )
 
@@ -162,10 +174,12 @@ def pairs(of: Order, strategy: Strategy, *, salt: str, chosen: str | None) -> li
 
 def _extreme(of: Order, salt: str, chosen: str | None) -> list[Win]:
     winners = {better for better, _ in of.above}
-    worst = [c for c in of.judged if c not in winners]
-    best = (chosen,) if chosen in of.best else of.best
-    found = [pair for pair in product(best, worst) if pair in of.above]
-    return [_win(of, *pick(found, salt))] if found else []
+    ends = [(a, b) for a, b in sorted(of.above) if a in of.best and b not in winners]
+    ends = [pair for pair in ends if pair[0] == chosen] or ends
+    leads = of.leads
+    widest = max((leads[a] - leads[b] for a, b in ends), default=0)
+    ends = [(a, b) for a, b in ends if leads[a] - leads[b] == widest]
+    return [_win(of, *pick(ends, salt))] if ends else []
 
 
 def _neighbours(of: Order) -> Iterator[tuple[str, str]]:
@@ -176,7 +190,18 @@ def _neighbours(of: Order) -> Iterator[tuple[str, str]]:
 
 
 def _win(of: Order, better: str, worse: str) -> Win:
-    return of.wins.get((better, worse)) or Win(better, worse, None, 0, None)
+    compared = of.wins.get((better, worse))
+    if compared is not None:
+        return compared
+    source = next(iter(of.wins.values())).source
+    return Win(better, worse, source, of.reviews, None)
+
+
+def foremost(of: Order, salt: str) -> str | None:
+    """One of the best: that with the greatest lead, and among equals the same every time."""
+    leads = of.leads
+    most = max((leads[c] for c in of.best), default=0)
+    return pick([c for c in of.best if leads[c] == most], salt) if of.best else None
 
 
 def pick(among: Iterable[Choice], salt: str) -> Choice:

@@ -247,6 +247,19 @@ def test_judgements_in_a_circle_are_reported_and_give_pairs_only_under_all():
     assert drops(episode, strategy="all") == ["cyclic"]
 
 
+def test_the_best_may_be_above_the_worst_only_by_way_of_others():
+    episode = chose(judged(("a", "b", "a"), ("b", "c", "a")))
+    [row] = rows(episode)
+    assert (row.refs, row.kind, row.n_votes, row.agreement) == (("a", "c"), "pairwise", 1, None)
+    assert {r.refs for r in rows(episode, strategy="adjacent")} == {("a", "b"), ("b", "c")}
+
+
+def test_what_was_judged_a_tie_is_no_pair_even_by_way_of_others():
+    episode = chose(judged(("a", "b", "a"), ("b", "c", "a"), ("a", "c", "tie")))
+    assert drops(episode) == ["tied"]
+    assert {r.refs for r in rows(episode, strategy="all")} == {("a", "b"), ("b", "c")}
+
+
 def test_judgements_that_contradict_each_other_are_a_tie():
     episode = chose(judged(("a", "b", "a"), ("b", "a", "a")))
     assert rows(episode, strategy="all") == []
