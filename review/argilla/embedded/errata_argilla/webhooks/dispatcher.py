@@ -30,7 +30,7 @@ POLL_SECONDS = 0.5
 """How often rows of other processes and rows to be tried again are looked for."""
 
 TIMEOUT_SECONDS = 10.0
-LONGEST_WAIT_SECONDS = 3600.0
+LONGEST_WAIT_SECONDS = 60.0
 LANE_WIDTH = 4
 IN_FLIGHT = 40
 
@@ -163,5 +163,5 @@ def sign(webhook: Webhook, delivery: Delivery, now: datetime) -> dict[str, str]:
 
 
 def wait_after(attempts: int) -> float:
-    """Return how many seconds to wait after so many failed attempts: 1, 2, 4 ... an hour."""
+    """Return how many seconds to wait after so many failed attempts: 1, 2, 4 ... a minute."""
     return min(2.0 ** (attempts - 1), LONGEST_WAIT_SECONDS)
