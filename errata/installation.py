@@ -174,7 +174,8 @@ def _own_parts(plan: Plan, credentials: Credentials) -> list[Part]:
     if plan.argilla or settings.argilla_url is not None:
         variables["ERRATA_ARGILLA_URL"] = credentials.argilla.url
         variables["ERRATA_ARGILLA_API_KEY"] = credentials.argilla.api_key
-    run = (sys.executable, "-m", "errata")
+    # -P: modules that lie in the folder where a user happens to be are not ours to import.
+    run = (sys.executable, "-P", "-m", "errata")
     ready = supervisor.answers(f"{credentials.api.url}/readyz")
     return [
         Part("api", (*run, "api"), variables, ready),

@@ -153,7 +153,7 @@ def _export(database: Database, out: Path, kind: Literal["sft", "dpo"]) -> bundl
 
 def _train(sft: Path, dpo: Path, out: Path) -> dict[str, dict[str, float]]:
     """Run the trainings; PyTorch is loaded in their process only."""
-    command = [sys.executable, "-m", "errata.demo.learning", str(sft), str(dpo), str(out)]
+    command = [sys.executable, "-P", "-m", "errata.demo.learning", str(sft), str(dpo), str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         words = "\n".join(done.stderr.strip().splitlines()[-15:])
