@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV = .uv/bin/uv
 RUN = .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt check test unit notebooks docs lock wheel up demo bench embedded
+.PHONY: help setup fmt check browser test unit notebooks lock wheel up demo bench embedded
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -26,7 +26,7 @@ check: setup ## format, lint, types, contracts
 	$(RUN)/ruff format --check . && $(RUN)/ruff check . && $(RUN)/pyright && $(RUN)/lint-imports
 
 browser: setup ## find a Chromium, or install one
-	$(RUN)/python tests/e2e/chromium.py
+	@test -n "$$ERRATA_SKIP_BROWSER" || $(RUN)/python tests/e2e/chromium.py
 
 test: setup browser ## everything that runs without a GPU
 	$(RUN)/python -m pytest --cov --cov-report=term tests
@@ -40,6 +40,15 @@ notebooks: setup ## run the notebooks
 
 lock: $(UV) ## resolve the dependencies anew
 	$(UV) pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+
+.uv/embedded: $(UV) review/argilla/embedded/requirements.lock review/argilla/embedded/pyproject.toml
+	$(UV) venv --quiet --clear --python '>=3.11,<3.13' .uv/embedded
+	$(UV) pip install --quiet --python .uv/embedded/bin/python --require-hashes -r review/argilla/embedded/requirements.lock
+	cd review/argilla/embedded && $(CURDIR)/$(UV) pip install --quiet --python $(CURDIR)/.uv/embedded/bin/python --group dev
+	@touch $@
+
+embedded: .uv/embedded browser ## test the Argilla server in its own environment
+	cd review/argilla/embedded && $(CURDIR)/.uv/embedded/bin/python -m pytest
 
 wheel: setup ## build the wheel and try it beside folders of the same names
 	sh tests/wheel_smoke.sh
