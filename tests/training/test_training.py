@@ -65,7 +65,6 @@ def logged(folder: Path, key: str) -> list[float]:
     return [entry[key] for entry in state["log_history"] if key in entry]
 
 
-@pytest.mark.slow
 def test_corrections_turn_the_models_habit_into_the_peoples(
     ground: Desk, habits: Trained, tmp_path: Path
 ):
@@ -99,7 +98,6 @@ def test_corrections_turn_the_models_habit_into_the_peoples(
     assert len(logged(after.path, "logps/chosen")) == 18
 
 
-@pytest.mark.slow
 def test_a_training_that_ruins_the_preferred_side_is_stopped(
     ground: Desk, habits: Trained, tmp_path: Path
 ):
