@@ -12,7 +12,7 @@ $(UV):
 	$(PYTHON) -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check uv
 
 .venv/.made: $(UV) requirements.lock pyproject.toml
-	$(UV) venv --quiet --clear --python '>=3.11' .venv
+	test -x $(RUN)/python || $(UV) venv --quiet --python '>=3.11' .venv
 	$(UV) pip install --quiet --python $(RUN)/python --require-hashes -r requirements.lock
 	$(UV) pip install --quiet --python $(RUN)/python --no-deps -e .
 	@touch $@
@@ -42,7 +42,7 @@ lock: $(UV) ## resolve the dependencies anew
 	$(UV) pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
 
 .uv/embedded: $(UV) review/argilla/embedded/requirements.lock review/argilla/embedded/pyproject.toml
-	$(UV) venv --quiet --clear --python '>=3.11,<3.13' .uv/embedded
+	test -x .uv/embedded/bin/python || $(UV) venv --quiet --python '>=3.11,<3.13' .uv/embedded
 	$(UV) pip install --quiet --python .uv/embedded/bin/python --require-hashes -r review/argilla/embedded/requirements.lock
 	cd review/argilla/embedded && $(CURDIR)/$(UV) pip install --quiet --python $(CURDIR)/.uv/embedded/bin/python --group dev
 	@touch $@
