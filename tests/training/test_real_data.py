@@ -1,7 +1,7 @@
 """Work of real people: from their files through the database to rows."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from training import bundle, columns
 from training.bundle import Bundle
 from training.pairs import Kind
 
+Import = Callable[[Iterable[dict[str, Any]]], Database]
 DATA = Path(__file__).parents[2] / "../shared/data"
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="needs the folder ../shared/data")
@@ -25,14 +26,20 @@ def stored(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def imported(folder: Path, lines: Iterable[dict[str, Any]]) -> Database:
-    """The lines as a file of review history, imported."""
-    file = folder / "reviews.jsonl"
-    file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    database = Database(f"sqlite:///{folder / 'errata.db'}")
+@pytest.fixture
+def imported(tmp_path: Path) -> Iterator[Import]:
+    """Imports lines as a file of review history."""
+    file = tmp_path / "reviews.jsonl"
+    database = Database(f"sqlite:///{tmp_path / 'errata.db'}")
     database.migrate()
-    assert imports.reviews(database, file, now=NOON).errors == []
-    return database
+
+    def land(lines: Iterable[dict[str, Any]]) -> Database:
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        assert imports.reviews(database, file, now=NOON).errors == []
+        return database
+
+    yield land
+    database.close()
 
 
 def exported(database: Database, out: Path, kind: Kind, **options: Any) -> list[dict[str, Any]]:
@@ -75,7 +82,7 @@ def words(text: str) -> list[str]:
     return text.split()
 
 
-def test_every_corrected_program_is_a_pair(tmp_path: Path):
+def test_every_corrected_program_is_a_pair(tmp_path: Path, imported: Import):
     given = [
         (
             row["prompt"],
@@ -84,7 +91,7 @@ def test_every_corrected_program_is_a_pair(tmp_path: Path):
         )
         for row in stored("code_refinements.jsonl")
     ]
-    database = imported(tmp_path, (draft(n, *texts) for n, texts in enumerate(given)))
+    database = imported((draft(n, *texts) for n, texts in enumerate(given)))
     rows = exported(database, tmp_path / "dpo", "dpo")
     assert len(rows) == len(given) == 40
     found = {
@@ -96,10 +103,11 @@ def test_every_corrected_program_is_a_pair(tmp_path: Path):
     assert all(0 < row["edit_distance"] <= 1 for row in rows)
 
 
-def test_a_computer_agents_steps_give_a_pair_where_a_person_rewrote_them(tmp_path: Path):
+def test_a_computer_agents_steps_give_a_pair_where_a_person_rewrote_them(
+    tmp_path: Path, imported: Import
+):
     given = stored("gui_proposals.jsonl")
     database = imported(
-        tmp_path,
         (
             draft(
                 n,
@@ -167,9 +175,9 @@ def question(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_compared_answers_give_the_pairs_that_people_saw(tmp_path: Path):
+def test_compared_answers_give_the_pairs_that_people_saw(tmp_path: Path, imported: Import):
     given = stored("qa_feedback.jsonl")
-    database = imported(tmp_path, map(question, given))
+    database = imported(map(question, given))
     expected = {
         (row["id"], row["candidates"][winner - 1], row["candidates"][loser - 1])
         for row in given
@@ -189,9 +197,11 @@ def test_compared_answers_give_the_pairs_that_people_saw(tmp_path: Path):
     assert list(by_set.values()) == pytest.approx([1] * len(by_set))
 
 
-def test_the_best_answer_is_paired_with_the_worst_and_with_its_correction(tmp_path: Path):
+def test_the_best_answer_is_paired_with_the_worst_and_with_its_correction(
+    tmp_path: Path, imported: Import
+):
     given = {row["id"]: row for row in stored("qa_feedback.jsonl")}
-    database = imported(tmp_path, map(question, given.values()))
+    database = imported(map(question, given.values()))
     rows = exported(database, tmp_path / "dpo", "dpo")
     extremes = [row for row in rows if row["pair_kind"] == "pairwise"]
     corrected = [row for row in rows if row["pair_kind"] == "edit"]
