@@ -21,19 +21,22 @@ from ingestion import feed
 from ingestion.bell import Bell
 from ingestion.tables import ChainHead
 from review import api as review_api
-from review.argilla import webhook
+from review.argilla import links, webhook
 from review.argilla.rest import Rest
 from review.argilla.webhook import Records
 
 log = logging.getLogger("errata")
 
 
-def create_app(database: db.Database, argilla: Records | None = None) -> FastAPI:
+def create_app(
+    database: db.Database, argilla: Records | None = None, argilla_url: str | None = None
+) -> FastAPI:
     """Build the application.
 
     Args:
         database: Opened and migrated.
         argilla: Where the record that a webhook names is read; None: webhooks are refused.
+        argilla_url: Where people review.
     """
     db.use(database)
 
@@ -41,6 +44,7 @@ def create_app(database: db.Database, argilla: Records | None = None) -> FastAPI
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         app.state.bell = Bell(db.current)
         app.state.argilla = argilla
+        app.state.argilla_url = argilla_url
         yield
         await app.state.bell.stop()
 
@@ -50,7 +54,13 @@ def create_app(database: db.Database, argilla: Records | None = None) -> FastAPI
     app.add_exception_handler(ErrataError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(OperationalError, _answer_busy)
-    for router in (ingestion_api.router, feed.router, review_api.router, webhook.router):
+    for router in (
+        ingestion_api.router,
+        feed.router,
+        review_api.router,
+        webhook.router,
+        links.router,
+    ):
         app.include_router(router)
     app.add_api_route("/healthz", _healthy)
     app.add_api_route("/readyz", _ready)
@@ -65,7 +75,7 @@ def from_settings(settings: Settings) -> FastAPI:
     if settings.argilla_url is not None and settings.argilla_api_key is not None:
         key = settings.argilla_api_key.get_secret_value()
         argilla = Rest(settings.argilla_url, key, datasets={})
-    return create_app(database, argilla)
+    return create_app(database, argilla, settings.argilla_url)
 
 
 async def _answer_error(_request: Request, error: Exception) -> JSONResponse:

@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
     app.command()(export)
     app.add_typer(train, name="train")
     app.command()(report)
+    app.command()(erase)
     app.add_typer(audit, name="audit")
 
 
@@ -244,6 +245,21 @@ def report(
     console = Console()
     for table in reports.tables(built):
         console.print(table)
+
+
+def erase(
+    proposals: Annotated[list[str], typer.Argument(help="Ids of decided proposals.")],
+    home: HomeOption = None,
+) -> None:
+    """Erase what was written in proposals and their reviews; the log stays whole.
+
+    Example: errata erase 019a5c…
+    """
+    from review import erasure
+
+    with database(home) as opened, opened.transaction() as session:
+        texts = erasure.erase(session, proposals, actor="cli", now=datetime.now(UTC))
+    typer.echo(f"{texts} texts erased")
 
 
 @audit.command()
