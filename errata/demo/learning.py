@@ -45,8 +45,8 @@ def learn(sft_bundle: Path, dpo_bundle: Path, out: Path) -> Learned:
             data=sft_bundle,
             model=model,
             out=out / "sft",
-            epochs=6,
-            learning_rate=2e-3,
+            epochs=40,
+            learning_rate=3e-3,
             batch_size=8,
         )
     )
@@ -55,9 +55,9 @@ def learn(sft_bundle: Path, dpo_bundle: Path, out: Path) -> Learned:
             data=dpo_bundle,
             model=taught.path,
             out=out / "dpo",
-            epochs=4,
-            learning_rate=2e-4,
-            batch_size=4,
+            epochs=6,
+            learning_rate=1e-3,
+            batch_size=8,
         )
     )
     return Learned(taught, tuned)
