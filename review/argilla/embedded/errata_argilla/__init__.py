@@ -7,6 +7,7 @@ published; what we change is put over it at start, one module per change:
 * `search`     answers searches from Argilla's own SQL tables,
 * `webhooks`   sends events at once, from a table that survives a crash,
 * `hardening`  closes what an agent's output or a curious colleague could use,
+* `looks`      notes when a person first saw and first touched a record,
 * `discretion` keeps data out of error messages,
 * `shortcuts`  leaves out work that nobody reads the result of.
 """

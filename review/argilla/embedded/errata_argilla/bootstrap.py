@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from errata_argilla import discretion
 from errata_argilla.environment import Misconfigured, Owner
+from errata_argilla.looks import table as looks
 from errata_argilla.webhooks import outbox
 
 _LOGGER = logging.getLogger("errata_argilla")
@@ -50,6 +51,7 @@ async def _fill(owner: Owner) -> None:
             await connection.execute(text("PRAGMA journal_mode = WAL"))
     async with async_engine.begin() as connection:
         await connection.run_sync(outbox.create)
+        await connection.run_sync(looks.create)
     async with AsyncSessionLocal() as session, session.begin():
         workspace = await _workspace(session, owner.workspace)
         user = await _user(session, owner)

@@ -8,6 +8,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import uvicorn
 from argilla_server import _app as argilla
@@ -18,11 +19,14 @@ from starlette.routing import Mount
 from errata_argilla import discretion, shortcuts
 from errata_argilla.hardening import answers, logins, pages, sight
 from errata_argilla.hardening.edge import Edge
+from errata_argilla.looks import api as looks
 from errata_argilla.search import engine
 from errata_argilla.webhooks import interception
 from errata_argilla.webhooks.dispatcher import Dispatcher
 
 SHUTDOWN_SECONDS = 5
+
+LOOKS_SCRIPT = Path(looks.__file__).with_name("script.js")
 
 
 def build() -> Edge:
@@ -35,9 +39,11 @@ def build() -> Edge:
     logins.limit()
     answers.protect()
     sight.narrow()
+    looks.offer()
     app = Starlette(routes=[Mount("/", app=argilla.app)], lifespan=_lifespan)
     folder = pages.find(argilla.app)
     pages.stay_home(folder)
+    pages.add_script(folder, LOOKS_SCRIPT)
     return Edge(app, pages.write_policy(folder))
 
 

@@ -38,6 +38,19 @@ def stay_home(pages: Path) -> None:
             sheet.write_text(clean, encoding="utf-8")
 
 
+def add_script(pages: Path, script: Path) -> None:
+    """Serve a script of ours with the pages, and let each page that holds the app load it."""
+    name = f"errata-{script.parent.name}.js"
+    shutil.copyfile(script, pages / name)
+    for page in pages.rglob("*.html"):
+        with page.open(encoding="utf-8", newline="") as text:
+            held = text.read()
+        # Relative to the page's <base>, so that it also works under a path of another server.
+        loading = held.replace("</body>", f'<script src="{name}" defer></script></body>')
+        with page.open("w", encoding="utf-8", newline="") as text:
+            text.write(loading)
+
+
 def write_policy(pages: Path) -> str:
     """Return the policy for the pages in a folder, as they will be served."""
     inline = sorted(set().union(*(_inline_scripts(page) for page in pages.rglob("*.html"))))
