@@ -54,6 +54,9 @@ class Gateway:
         """The dataset for a template; made and published when missing."""
         self.workspace()
         found = self._client.datasets(name, workspace=self._workspace_name)
+        if found is not None and found.api_model().status != "ready":
+            found.delete()  # a set-up that was cut off before it was published
+            found = None
         if found is None:
             found = rg.Dataset(
                 name=name,

@@ -35,4 +35,4 @@ def _page(session: Session, proposal_id: str) -> str:
     page = f"/dataset/{dataset}/annotation-mode?page=1&status=pending"
     # Dots and tildes separate the parts of Argilla's filters.
     plain = not set(proposal_id) & {".", "~"}
-    return f"{page}&metadata=proposal.{proposal_id}" if plain else page
+    return f"{page}&metadata=proposal_id.{proposal_id}" if plain else page

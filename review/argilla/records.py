@@ -97,7 +97,7 @@ def _metadata(asked: Asked) -> dict[str, Any]:
         "priority": PRIORITY[proposal.urgency],
         "agent": proposal.agent.id,
         "risk": asked.risk or "unknown",
-        "proposal": asked.external_id.rpartition(":")[0],
+        "proposal_id": asked.external_id.rpartition(":")[0],
     }
     if proposal.action is not None:
         values["action"] = proposal.action.name

@@ -71,7 +71,7 @@ METADATA = (
     Metadata("agent", "Agent", "terms"),
     Metadata("action", "Action", "terms"),
     Metadata("risk", "Risk", "terms"),
-    Metadata("proposal", "Proposal", "terms"),
+    Metadata("proposal_id", "Proposal", "terms"),
 )
 
 GUIDELINES = """\
