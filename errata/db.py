@@ -11,11 +11,15 @@ from typing import Annotated, Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from fastapi import Depends
-from sqlalchemy import DateTime, Engine, TypeDecorator, create_engine, event, make_url
+from sqlalchemy import URL, DateTime, Engine, TypeDecorator, create_engine, event, make_url
 from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import StaticPool
 from sqlmodel import Session
+
+from errata.errors import Conflict, Malformed, Unavailable
 
 
 class Utc(TypeDecorator[datetime]):
@@ -40,8 +44,11 @@ def open_engine(url: str) -> Engine:
 
     Args:
         url: A SQLAlchemy URL; `sqlite://` is an in-memory database shared by all sessions.
+
+    Raises:
+        Malformed: It is no URL, or one of a database that we do not know.
     """
-    parsed = make_url(url)
+    parsed = _parse(url)
     if parsed.get_backend_name() != "sqlite":
         return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=20)
     memory = parsed.database in {None, "", ":memory:"}
@@ -51,6 +58,16 @@ def open_engine(url: str) -> Engine:
     )
     _tune_sqlite(engine)
     return engine
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise Malformed("the database URL is none; example: postgresql://host/name") from error
+    if parsed.get_backend_name() not in {"sqlite", "postgresql", "postgres"}:
+        raise Malformed(f"the database is {parsed.drivername!r}; use sqlite or postgresql")
+    return parsed
 
 
 def _tune_sqlite(engine: Engine) -> None:
@@ -89,19 +106,35 @@ class Database:
             yield session
 
     def migrate(self) -> None:
-        """Bring the schema to the newest version; creates it on an empty database."""
-        parsed = make_url(self.url)
-        if parsed.get_backend_name() == "sqlite" and parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Bring the schema to the newest version; creates it on an empty database.
+
+        Raises:
+            Unavailable: The database cannot be opened.
+            Conflict: A newer Errata made it.
+        """
+        _make_private(make_url(self.url))
         config = Config()
         config.set_main_option("script_location", str(migrations_folder()))
-        with self.engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        try:
+            with self.engine.begin() as connection:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        except DBAPIError as error:
+            raise Unavailable(f"the database cannot be opened: {error.orig}") from error
+        except CommandError as error:
+            raise Conflict(f"the database is of another version of Errata: {error}") from error
 
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
+
+
+def _make_private(url: URL) -> None:
+    """Have an SQLite file belong to its owner alone; the files beside it take after it."""
+    if url.get_backend_name() == "sqlite" and url.database not in {None, "", ":memory:"}:
+        path = Path(str(url.database))
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
 
 
 def migrations_folder() -> Path:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
-from errata.errors import Conflict, NotFound
+from errata.errors import Conflict, Malformed, NotFound
 
 
 class Api(NamedTuple):
@@ -113,14 +113,19 @@ class Home:
 
         Raises:
             NotFound: There has been no first start.
+            Malformed: The file was damaged.
         """
         try:
             found = json.loads(self._credentials.read_text(encoding="utf-8"))
+            return Credentials(Api(**found["api"]), Argilla(**found["argilla"]))
         except FileNotFoundError as error:
             raise NotFound(
                 f"{self.path} is no data folder yet; run `errata up` or give --home"
             ) from error
-        return Credentials(Api(**found["api"]), Argilla(**found["argilla"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise Malformed(
+                f"{self._credentials} is damaged; put back a copy of it ({error!r})"
+            ) from error
 
     def keep_credentials(self, credentials: Credentials) -> None:
         """Write the credentials."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from errata import supervisor
 from errata.db import Database
-from errata.errors import Conflict
+from errata.errors import Conflict, Unavailable
 from errata.home import Api, Argilla, Credentials, Home, Running
 from errata.settings import Settings
 from errata.supervisor import Part, Supervisor
@@ -48,12 +48,19 @@ def check_ports(plan: Plan) -> None:
 
     Raises:
         Conflict: Names the port and the option.
+        Unavailable: This machine has no such address, or does not let us listen there.
     """
     wanted = [(plan.settings.port, "--port")]
     if plan.argilla:
         wanted.append((plan.settings.argilla_port, "--argilla-port"))
     for port, option in wanted:
-        if not supervisor.is_free(plan.settings.host, port):
+        try:
+            free = supervisor.is_free(plan.settings.host, port)
+        except OSError as error:
+            raise Unavailable(
+                f"cannot listen at {plan.settings.host} port {port}: {error.strerror}"
+            ) from error
+        if not free:
             raise Conflict(f"port {port} is taken by another program; choose one with {option}")
 
 

@@ -4,6 +4,7 @@ In: parts, each a command. Out: running processes with their logs in files.
 """
 
 import ctypes
+import errno
 import os
 import signal
 import socket
@@ -152,13 +153,19 @@ def accepts(port: int) -> Callable[[], bool]:
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether the port can be bound."""
+    """Whether the port can be bound.
+
+    Raises:
+        OSError: Nothing can be bound at that address.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
             return False
     return True
 

@@ -43,5 +43,8 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(1)
+    except OSError as error:  # no space, no permission, a file where a folder should be
+        print(f"errata: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

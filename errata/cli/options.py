@@ -17,16 +17,28 @@ if TYPE_CHECKING:
 
 HomeOption = Annotated[
     Path | None,
-    typer.Option("--home", help="The data folder; default: $ERRATA_HOME, else ./.errata."),
+    typer.Option(
+        "--home", file_okay=False, help="The data folder; default: $ERRATA_HOME, else ./.errata."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def settings(**given: Any) -> "Settings":
-    """The settings, with what the command line gives over the environment."""
+    """The settings, with what the command line gives over the environment.
+
+    Raises:
+        typer.BadParameter: A variable of the environment has no valid value.
+    """
+    from pydantic import ValidationError
+
     from errata.settings import Settings
 
-    return Settings(**{name: value for name, value in given.items() if value is not None})
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        wrong = [f"ERRATA_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors()]
+        raise typer.BadParameter("; ".join(wrong)) from error
 
 
 def open_home(home: Path | None) -> "Home":
@@ -38,13 +50,22 @@ def open_home(home: Path | None) -> "Home":
 
 @contextmanager
 def database(home: Path | None) -> Generator["Database"]:
-    """The open and migrated database of a data folder."""
+    """The open and migrated database of a data folder.
+
+    Raises:
+        Unavailable: It does not answer.
+    """
+    from sqlalchemy.exc import OperationalError
+
     from errata import db
+    from errata.errors import Unavailable
 
     opened = db.Database(settings(home=home).database)
     opened.migrate()
     db.use(opened)
     try:
         yield opened
+    except OperationalError as error:
+        raise Unavailable(f"the database did not answer ({error.orig}); try again") from error
     finally:
         opened.close()
