@@ -59,6 +59,9 @@ def demo(
         bool,
         typer.Option("--scripted", help="Let scripted labelers answer, then train and report."),
     ] = False,
+    no_training: Annotated[
+        bool, typer.Option("--no-training", help="With --scripted: leave the training out.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run everything with a customer-support desk whose agents wait for your answers.
@@ -78,7 +81,7 @@ def demo(
         stop_on_signals(parts)
         start(plan, started.credentials, parts, say)
         if scripted:
-            summary = play.scripted(plan, started, parts, say)
+            summary = play.scripted(plan, started, parts, say, train=not no_training)
             typer.echo(json.dumps(summary._asdict()) if as_json else play.describe(summary))
         elif not parts.stopping:
             show(plan, started)

@@ -3,7 +3,6 @@
 In: a started installation. Out: nothing until Ctrl-C; or a summary.
 """
 
-import json
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -43,9 +42,14 @@ def interactive(
 
 
 def scripted(
-    plan: Plan, started: Started, parts: Supervisor, say: Callable[[str], None]
+    plan: Plan,
+    started: Started,
+    parts: Supervisor,
+    say: Callable[[str], None],
+    *,
+    train: bool,
 ) -> Summary:
-    """Let scripted labelers answer everything; then export, train and report.
+    """Let scripted labelers answer everything; then export, train (unless not asked) and report.
 
     Raises:
         Unavailable: It was interrupted, or the training failed.
@@ -59,7 +63,8 @@ def scripted(
         run.label(stage, lambda: parts.stopping or not work.is_alive())
         if parts.stopping:
             raise Unavailable("interrupted; run it again on the same folder to go on")
-        return run.summarize(stage)
+        run.settle(stage)
+        return run.summarize(stage, train=train)
 
 
 def describe(summary: Summary) -> str:
@@ -70,10 +75,15 @@ def describe(summary: Summary) -> str:
         for kind, one in summary.training.items()
     )
     figures = "\n".join(
-        f"  {name:24} {json.dumps(figure['value'])}  (n = {figure['n']})"
+        f"  {name:24} {_number(figure['value']):>8}  (n = {figure['n']})"
         for name, figure in summary.report.items()
     )
     return (
         f"\n{summary.proposals} proposals, {summary.reviews} reviews, {summary.executed} executed\n"
-        f"decisions: {decisions}\n{summary.pairs} preference pairs; {losses}\n{figures}"
+        f"decisions: {decisions}\n{summary.pairs} preference pairs; {losses or 'no training'}\n"
+        f"{figures}"
     )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"

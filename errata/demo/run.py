@@ -10,13 +10,14 @@ import secrets
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from sqlmodel import Session, func, select
+from sqlmodel import Session, col, func, select
 
 from errata.client import AsyncClient
 from errata.db import Database
@@ -30,7 +31,7 @@ from metrics import report as reports
 from metrics.figures import Prices
 from review import history
 from review.argilla.gateway import Gateway
-from review.tables import Review
+from review.tables import ArgillaRecord, Review
 from training import bundle as bundles
 
 LABELERS = ("ann", "ben", "cho")
@@ -92,6 +93,22 @@ def _logins(stage: Stage) -> list[Login]:
     return [Login(argilla.url, name, known[name]) for name in LABELERS]
 
 
+def settle(stage: Stage, seconds: float = 30.0) -> None:
+    """Wait until the worker has taken the decided records out of Argilla.
+
+    Raises:
+        Unavailable: It has not within the time.
+    """
+    end = time.monotonic() + seconds
+    left = select(ArgillaRecord.external_id).where(col(ArgillaRecord.removed_at).is_(None)).limit(1)
+    while time.monotonic() < end:
+        with stage.database.reading() as session:
+            if session.exec(left).first() is None:
+                return
+        time.sleep(0.1)
+    raise Unavailable(f"records are left in Argilla after {seconds:.0f} s; see the worker's log")
+
+
 class Summary(NamedTuple):
     """What the scripted demo ends with; counted in the stored rows."""
 
@@ -104,15 +121,16 @@ class Summary(NamedTuple):
     report: Mapping[str, Any]
 
 
-def summarize(stage: Stage) -> Summary:
-    """Export, train and count."""
+def summarize(stage: Stage, *, train: bool) -> Summary:
+    """Export, train when asked, and count."""
     out = stage.home.path / "learned"
     stage.say("Exporting preference data …")
     made = {kind: _export(stage.database, out / f"bundle-{kind}", kind) for kind in ("sft", "dpo")}
-    stage.say("Training a tiny model: SFT, then DPO …")
-    training = _train(
-        made["sft"].path, made["dpo"].path, out / datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    )
+    training: dict[str, dict[str, float]] = {}
+    if train:
+        stage.say("Training a tiny model: SFT, then DPO …")
+        models = out / datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        training = _train(made["sft"].path, made["dpo"].path, models)
     with stage.database.reading() as session:
         built = reports.build(session, now=datetime.now(UTC), prices=Prices())
         return Summary(

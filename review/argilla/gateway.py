@@ -5,6 +5,7 @@ Every call can be repeated: what exists is found, not made twice.
 """
 
 import logging
+import warnings
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from review.argilla.rest import Dataset
 
 # The SDK logs what it makes, and with a webhook the secret that it signs with.
 logging.getLogger("argilla").setLevel(logging.WARNING)
+# It also warns of everything that it looks for and does not find, which is what we look for.
+warnings.filterwarnings("ignore", message=".* not found", module="argilla")
 
 MIN_SUBMITTED = 1_000
 """Above any quorum: we decide when a record is done, and Argilla then loses it."""

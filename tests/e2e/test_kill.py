@@ -1,0 +1,101 @@
+"""kill -9 in the middle of the scripted demo: nothing is lost, decided twice or run twice."""
+
+import json
+import os
+import signal
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.running import START_SECONDS, Installation, until
+
+pytestmark = pytest.mark.argilla
+
+PROPOSALS = 62
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Installation]:
+    running = Installation(tmp_path / "home")
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def rows(demo: Installation, statement: str) -> list[Any]:
+    path = demo.home / "errata.db"
+    if not path.exists():
+        return []
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as database:
+        try:
+            return database.execute(statement).fetchall()
+        except sqlite3.OperationalError:  # the first start has not made the tables yet
+            return []
+
+
+def answered(demo: Installation) -> int:
+    return sum(count for (count,) in rows(demo, "SELECT count(*) FROM review"))
+
+
+def wait_for_the_middle(demo: Installation) -> None:
+    until(lambda: answered(demo) >= 8, START_SECONDS, "the first answers")
+    assert answered(demo) < 45, "the kill came too late to be in the middle"
+
+
+def check_the_end(demo: Installation) -> None:
+    decisions = rows(demo, "SELECT proposal_id, count(*) FROM decision GROUP BY 1")
+    assert len(decisions) == PROPOSALS
+    assert {count for _, count in decisions} == {1}
+    entries = [
+        json.loads(line)["proposal"]
+        for line in (demo.home / "ledger.jsonl").read_text().splitlines()
+    ]
+    assert max(Counter(entries).values()) == 1, "something ran twice"
+    permits = rows(demo, "SELECT status, count(*) FROM permit GROUP BY 1")
+    assert sum(count for _, count in permits) >= len(entries)
+    pushed = rows(demo, "SELECT proposal_id, count(*) FROM argillarecord GROUP BY 1")
+    assert len(pushed) == 51, "what the policy queued"
+    assert {count for _, count in pushed} == {1}, "a second round without a refusal"
+    until(
+        lambda: rows(demo, "SELECT count(*) FROM argillarecord WHERE removed_at IS NULL") == [(0,)],
+        10,
+        "an Argilla without records",
+    )
+    verified = json.loads(demo.run("audit", "verify", "--json").stdout)
+    assert verified["faults"] == []
+
+
+@pytest.mark.parametrize("part", ["api", "worker", "argilla"])
+def test_a_killed_part_costs_nothing(demo: Installation, part: str) -> None:
+    process = demo.launch("demo", "--scripted", "--json", "--no-training")
+    wait_for_the_middle(demo)
+    demo.kill(part)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, demo.errors("demo")
+    summary = json.loads(out)
+    assert summary["proposals"] == PROPOSALS
+    assert sum(summary["decisions"].values()) == PROPOSALS
+    assert summary["reviews"] == 51
+    check_the_end(demo)
+
+
+def test_the_whole_demo_killed_and_started_again_goes_on_where_it_was(demo: Installation) -> None:
+    first = demo.launch("demo", "--scripted", "--json", "--no-training")
+    wait_for_the_middle(demo)
+    children = demo.children()
+    for pid in (first.pid, *children.values()):
+        os.kill(pid, signal.SIGKILL)
+    first.communicate()
+    before = answered(demo)
+    assert 0 < before < 51
+    second = demo.launch("demo", "--scripted", "--json", "--no-training")
+    out, _ = second.communicate(timeout=150)
+    assert second.returncode == 0, demo.errors("demo")
+    assert json.loads(out)["reviews"] == 51
+    check_the_end(demo)
