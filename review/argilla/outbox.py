@@ -21,8 +21,9 @@ from review.tables import ArgillaDataset, ArgillaRecord
 
 log = logging.getLogger("errata.argilla")
 
-CLAIM = timedelta(seconds=60)
-"""After this long another worker may take over what one has claimed."""
+CLAIM = timedelta(seconds=15)
+"""After this long another worker may take over what one has claimed. A late call by the first one
+does no harm, so this can be short: it is how long a killed worker holds things up."""
 BATCH = 100
 
 
