@@ -120,7 +120,7 @@ def test_an_edited_draft_reaches_the_waiting_agent_which_sends_it_once(
         "request",
         lambda request: (
             None
-            if request.url.startswith((installation.argilla, "data:", "blob:"))
+            if request.url.startswith((installation.argilla, installation.api, "data:", "blob:"))
             else outside.append(request.url)
         ),
     )
