@@ -120,6 +120,9 @@ def _hear(session: Session, record: ArgillaRecord, answer: Answer, now: datetime
             raise NotFound("its text has been erased")
         shown = answers.shown(row.id, proposal, record.digest, correction(session, record))
         review = answers.review(shown, answer.values, answer.updated_at)
+        if answer.opened_at is not None:
+            looked = {"opened_at": answer.opened_at, "first_action_at": answer.first_action_at}
+            review = review.model_copy(update=looked)
     except ErrataError as refusal:
         return queue.Heard(_keep_unread(session, row, record, answer, refusal, now), refusal)
     return queue.hear(session, review, queue.Voice(reviewer, "argilla"), now=now)

@@ -18,6 +18,14 @@ T = TypeVar("T")
 PUSH_BATCH = 100
 REMOVE_BATCH = 64
 READ_PAGE = 200
+LOOKS_BATCH = 100
+
+
+class Look(NamedTuple):
+    """When somebody first saw a record, and first touched its form."""
+
+    opened_at: datetime
+    first_action_at: datetime | None
 
 
 class Dataset(NamedTuple):
@@ -52,6 +60,7 @@ class Rest:
         )
         self.datasets = datasets
         self._usernames: dict[str, str] = {}
+        self._measures = True
 
     def close(self) -> None:
         """Close the connections."""
@@ -123,7 +132,8 @@ class Rest:
                 params={"include": "responses", "offset": len(found), "limit": READ_PAGE},
             )
             items: list[dict[str, Any]] = page["items"] if page is not None else []
-            found += [self._pushed(item) for item in items]
+            looks = self._looks([item["id"] for item in items if item.get("responses")])
+            found += [self._pushed(item, looks) for item in items]
             if len(items) < READ_PAGE:
                 return found
 
@@ -134,17 +144,35 @@ class Rest:
             Unavailable: Argilla did not answer.
         """
         item = self._call("GET", f"/records/{server_id}")
-        return None if item is None else self._pushed(item)
+        return None if item is None else self._pushed(item, self._looks([server_id]))
 
-    def _pushed(self, item: dict[str, Any]) -> Pushed:
+    def _looks(self, server_ids: Sequence[str]) -> dict[tuple[str, str], Look]:
+        """When who looked, by record and user; our edition of Argilla measures it, others do not."""
+        found: dict[tuple[str, str], Look] = {}
+        for batch in _batches(server_ids, LOOKS_BATCH) if self._measures else ():
+            answer = self._call("GET", "/errata/looks", params={"record_id": list(batch)})
+            if answer is None:
+                self._measures = False
+                return {}
+            for one in answer["items"]:
+                first = one["first_action_at"]
+                found[one["record_id"], one["user_id"]] = Look(
+                    _moment(one["opened_at"]), _moment(first) if first else None
+                )
+        return found
+
+    def _pushed(self, item: dict[str, Any], looks: Mapping[tuple[str, str], Look]) -> Pushed:
         responses = cast(list[dict[str, Any]], item.get("responses") or [])
         return Pushed(
             server_id=item["id"],
             external_id=item.get("external_id") or "",
-            answers=[self._answer(response) for response in responses],
+            answers=[
+                self._answer(response, looks.get((item["id"], str(response.get("user_id")))))
+                for response in responses
+            ],
         )
 
-    def _answer(self, response: dict[str, Any]) -> Answer:
+    def _answer(self, response: dict[str, Any], look: Look | None) -> Answer:
         values: dict[str, dict[str, Any]] = response.get("values") or {}
         return Answer(
             response_id=response["id"],
@@ -153,6 +181,8 @@ class Rest:
             values={name: value.get("value") for name, value in values.items()},
             inserted_at=_moment(response["inserted_at"]),
             updated_at=_moment(response["updated_at"]),
+            opened_at=look.opened_at if look else None,
+            first_action_at=look.first_action_at if look else None,
         )
 
     def _username(self, user_id: str | None) -> str | None:

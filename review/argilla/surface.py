@@ -36,6 +36,10 @@ class Answer(NamedTuple):
     """Question name to value."""
     inserted_at: datetime
     updated_at: datetime
+    opened_at: datetime | None = None
+    """When this person first had the record on the screen; None where nobody measures it."""
+    first_action_at: datetime | None = None
+    """When they first touched the form."""
 
 
 class Pushed(NamedTuple):

@@ -155,6 +155,14 @@ def test_an_edited_draft_reaches_the_waiting_agent_which_sends_it_once(
     assert out.strip() == "second run: used"
     assert (ran, outside) == ([], [])
 
+    # The page told when the record was opened and first touched.
+    with errata.Client(installation.api, installation.credentials["api"]["agent_key"]) as client:
+        (stated,) = client.get("browser-1").reviews
+    assert stated.review.opened_at is not None
+    assert stated.review.first_action_at is not None
+    assert stated.review.decided_at is not None
+    assert stated.review.opened_at < stated.review.first_action_at < stated.review.decided_at
+
 
 def _shown(installation: Installation) -> bool:
     key = installation.credentials["api"]["agent_key"]
