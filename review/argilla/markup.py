@@ -14,12 +14,14 @@ from collections.abc import Iterable
 CUT = 20_000
 """Characters of a text that are shown before the rest is cut, with the number of cut characters."""
 FOLD = 1_500
-"""Characters from which on a text is folded."""
+FOLD_LINES = 25
+"""Characters or lines from which on a text is folded, so that it pushes nothing out of sight."""
 
 CHIP = (
     "display:inline-block;padding:1px 8px;margin:0 6px 2px 0;border-radius:9px;font-size:12px;"
     "font-weight:600;border:1px solid"
 )
+SMALL = "font-size:12px;font-weight:600"
 COLOURS = {
     "red": "#b00020",
     "orange": "#a34700",
@@ -53,41 +55,85 @@ def chip(label: str, colour: str) -> str:
 
 def heading(label: str) -> str:
     """A small heading of our own words."""
-    style = "margin:12px 0 3px 0;font-size:12px;font-weight:700;color:#555555"
+    style = f"margin:12px 0 3px 0;{SMALL};color:#555555"
     return f'<div style="{style}">{text(label)}</div>'
 
 
-def block(value: str, *, colour: str = "grey", limit: int = CUT) -> str:
+WRAP = "white-space:pre-wrap;overflow-wrap:anywhere"
+
+
+def _box(inside: str, colour: str) -> str:
+    """A box with a coloured bar; a red one is red all around."""
+    edge, ground = ("#dddddd", "#ffffff") if colour != "red" else (COLOURS["red"], "#fff5f5")
+    style = (
+        f"{WRAP};margin:2px 0;padding:6px 9px;background:{ground};"
+        f"border:1px solid {edge};border-left:4px solid {COLOURS[colour]}"
+    )
+    return f'<div style="{style}">{inside}</div>'
+
+
+def block(
+    value: str,
+    *,
+    colour: str = "grey",
+    label: str | None = None,
+    limit: int = CUT,
+    unfolded: bool = False,
+) -> str:
     """A text as it is, in a box; long ones fold, and what is cut is counted.
 
     Args:
         value: Foreign text.
         colour: Colour of the bar at its side.
+        label: Where it comes from, at the head of the box.
         limit: Characters shown; the caller that must show everything passes a larger one.
+        unfolded: Whether a long one is open from the start.
     """
-    shown, cut = value[:limit], len(value) - limit
-    style = (
-        "white-space:pre-wrap;overflow-wrap:anywhere;margin:2px 0;padding:6px 9px;"
-        f"border:1px solid #dddddd;border-left:4px solid {COLOURS[colour]}"
-    )
-    box = f'<div style="{style}">{text(shown)}</div>'
-    if cut > 0:
-        box += f'<div style="color:{COLOURS["red"]}">{cut} further characters are not shown</div>'
-    if len(value) > FOLD:
-        summary = f"{text(shown[:120])} (in all {len(value)} characters, click to unfold)"
-        return f"<details><summary>{summary}</summary>{box}</details>"
-    return box
+    head = f'<div style="{SMALL};color:{COLOURS[colour]}">{text(label)}</div>' if label else ""
+    return _folding(value, _box(head + _shown(value, limit), colour), unfolded=unfolded)
 
 
-def table(rows: Iterable[tuple[str, str]]) -> str:
-    """Names and values, in the given order."""
-    name = "text-align:left;vertical-align:top;padding:2px 12px 2px 0;font-weight:600"
-    cell = "white-space:pre-wrap;overflow-wrap:anywhere;font-family:monospace"
+def _folding(value: str, shown: str, *, unfolded: bool = False) -> str:
+    """What is shown of a text, under a line that folds it if the text is long."""
+    lines = value.count("\n") + 1
+    if len(value) <= FOLD and lines <= FOLD_LINES:
+        return shown
+    start = "" if unfolded else f"{text(value[:120].replace(chr(10), ' '))} … "
+    size = f"{len(value)} characters" + (f", {lines} lines" if lines > 1 else "")
+    opened = " open" if unfolded else ""
+    summary = f"<summary>{start}({size}; click to fold or unfold)</summary>"
+    return f"<details{opened}>{summary}{shown}</details>"
+
+
+def _shown(value: str, limit: int) -> str:
+    """The text; if it is too long its beginning, and how much is missing."""
+    cut = len(value) - limit
+    if cut <= 0:
+        return text(value)
+    missing = f'<div style="color:{COLOURS["red"]}">{cut} further characters are not shown</div>'
+    return text(value[:limit]) + missing
+
+
+def table(rows: Iterable[tuple[str, str]], *, colour: str = "grey") -> str:
+    """Names and exact values, in the given order and whole, in a box."""
+    name = "vertical-align:top;padding:1px 14px 1px 0;font-weight:600"
+    cell = f"{WRAP};padding:1px 0;font-family:monospace"
+    return _box(_table(((key, text(value)) for key, value in rows), name, cell), colour)
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> str:
+    """Names of ours, each with a text beside it; long ones fold, and what is cut is counted."""
+    name = f"vertical-align:top;white-space:nowrap;padding:3px 14px 3px 0;{SMALL};color:#555555"
+    cell = f"{WRAP};padding:1px 0;width:100%"
+    return _table(((key, _folding(value, _shown(value, CUT))) for key, value in rows), name, cell)
+
+
+def _table(rows: Iterable[tuple[str, str]], name: str, cell: str) -> str:
     lines = "".join(
-        f'<tr><td style="{name}">{text(key)}</td><td style="{cell}">{text(value)}</td></tr>'
-        for key, value in rows
+        f'<tr><td style="{name}">{text(key)}</td><td style="{cell}">{inside}</td></tr>'
+        for key, inside in rows
     )
-    return f"<table>{lines}</table>"
+    return f'<table style="border-collapse:collapse">{lines}</table>'
 
 
 def page(parts: Iterable[str]) -> str:

@@ -106,8 +106,6 @@ def _head(proposal: protocol.Proposal, risk: protocol.RiskLevel | None) -> Itera
         yield _confidence(proposal.confidence)
     if proposal.urgency in {"critical", "high"}:
         yield markup.chip(f"urgency {proposal.urgency}", "red")
-    for given in (proposal.risk.reasons or ()) if proposal.risk else ():
-        yield markup.block(given, colour="orange")
 
 
 def _confidence(confidence: protocol.Confidence) -> str:
@@ -121,17 +119,17 @@ def _confidence(confidence: protocol.Confidence) -> str:
 
 
 def _why_now(proposal: protocol.Proposal) -> Iterator[str]:
-    reasoning = proposal.reasoning
-    if reasoning is None:
-        return
-    yield markup.heading("Goal")
-    yield markup.block(reasoning.goal)
-    if reasoning.done:
-        yield markup.heading("Done so far")
-        yield markup.block("\n".join(reasoning.done))
-    if reasoning.stuck_on:
-        yield markup.heading("Stuck on")
-        yield markup.block(reasoning.stuck_on, colour="orange")
+    rows: list[tuple[str, str]] = []
+    if proposal.risk is not None and proposal.risk.reasons:
+        rows.append(("risk", "\n".join(proposal.risk.reasons)))
+    if proposal.reasoning is not None:
+        rows.append(("goal", proposal.reasoning.goal))
+        if proposal.reasoning.done:
+            rows.append(("done so far", "\n".join(proposal.reasoning.done)))
+        if proposal.reasoning.stuck_on:
+            rows.append(("stuck on", proposal.reasoning.stuck_on))
+    if rows:
+        yield markup.facts(rows)
 
 
 def _asked(proposal: protocol.Proposal) -> Iterator[str]:
@@ -142,22 +140,28 @@ def _asked(proposal: protocol.Proposal) -> Iterator[str]:
             yield _action(proposal.action)
         case "draft" | "plan":
             yield markup.heading("This text is proposed")
-            yield markup.block(proposal.content or "", colour="blue", limit=LARGEST)
+            yield _whole(proposal.content or "")
         case "candidates":
             yield from _candidates(proposal)
         case "click":
             assert proposal.point is not None
             yield markup.heading("A click on the screenshot at")
-            yield markup.table([("x", f"{proposal.point.x:g}"), ("y", f"{proposal.point.y:g}")])
+            rows = [("x", f"{proposal.point.x:g}"), ("y", f"{proposal.point.y:g}")]
+            yield markup.table(rows, colour="blue")
         case "question" | "exception":
             yield from _question(proposal)
+
+
+def _whole(asked: str) -> str:
+    """What is to be decided: all of it, and not folded away."""
+    return markup.block(asked, colour="blue", limit=LARGEST, unfolded=True)
 
 
 def _action(action: protocol.Action) -> str:
     """The call from the digest's own input, arguments in canonical order."""
     rows = [("tool", action.name)]
     rows += [(key, _value(action.arguments[key])) for key in sorted(action.arguments)]
-    return markup.table(rows)
+    return markup.table(rows, colour="blue")
 
 
 def _value(value: Any) -> str:
@@ -174,20 +178,24 @@ def _candidates(proposal: protocol.Proposal) -> Iterator[str]:
         if candidate.action is not None:
             yield _action(candidate.action)
         else:
-            yield markup.block(candidate.content or "", colour="blue", limit=LARGEST)
+            yield _whole(candidate.content or "")
 
 
 def _question(proposal: protocol.Proposal) -> Iterator[str]:
     yield markup.heading("The agent asks" if proposal.kind == "question" else "The agent failed")
-    yield markup.block(proposal.message or "", colour="blue", limit=LARGEST)
+    yield _whole(proposal.message or "")
     if proposal.options:
         yield markup.heading("Options: choose one by its number")
         yield markup.table(
-            (f"{number}", option.label) for number, option in enumerate(proposal.options, start=1)
+            (
+                (f"{number}", option.label)
+                for number, option in enumerate(proposal.options, start=1)
+            ),
+            colour="blue",
         )
     if proposal.response_schema is not None:
         yield markup.heading("The answer must fit this JSON Schema")
-        yield markup.block(_value(proposal.response_schema))
+        yield markup.block(_value(proposal.response_schema), limit=LARGEST)
 
 
 def _evidence(proposal: protocol.Proposal) -> Iterator[str]:
@@ -202,8 +210,8 @@ def _evidence(proposal: protocol.Proposal) -> Iterator[str]:
         if found:
             yield markup.heading(label)
         for one in found:
-            yield markup.chip(f"from {one.origin}" + (f", {one.uri}" if one.uri else ""), colour)
-            yield markup.block(one.text, colour=colour)
+            source = f"from {one.origin}" + (f", {one.uri}" if one.uri else "")
+            yield markup.block(one.text, colour=colour, label=source)
     yield from _conversation(proposal)
 
 
@@ -219,8 +227,8 @@ def _conversation(proposal: protocol.Proposal) -> Iterator[str]:
     if len(history) > MESSAGES:
         yield markup.block(f"{len(history) - MESSAGES} earlier messages are not shown")
     for message in history[-MESSAGES:]:
-        yield markup.chip(message.role, "red" if message.role == "tool" else "grey")
-        yield markup.block(_message(message))
+        colour = "red" if message.role == "tool" else "grey"
+        yield markup.block(_message(message), colour=colour, label=message.role)
 
 
 def _message(message: protocol.Message) -> str:
@@ -235,15 +243,16 @@ def _account(proposal: protocol.Proposal) -> Iterator[str]:
     reasoning = proposal.reasoning
     if reasoning is None:
         return
+    rows: list[tuple[str, str]] = []
     if reasoning.why:
-        yield markup.heading("The agent's reasons")
-        yield markup.block(reasoning.why)
+        rows.append(("reasons", reasoning.why))
     if reasoning.factors:
-        yield markup.heading("Factors")
-        yield markup.block("\n".join(map(_value, reasoning.factors)))
+        rows.append(("factors", "\n".join(map(_value, reasoning.factors))))
     if reasoning.options:
-        yield markup.heading("Options that the agent sees")
-        yield markup.block("\n".join(reasoning.options))
+        rows.append(("options it sees", "\n".join(reasoning.options)))
+    if rows:
+        yield markup.heading("The agent's own account")
+        yield markup.facts(rows)
 
 
 def _provenance(proposal: protocol.Proposal, digest: str, reason: str) -> Iterator[str]:
@@ -253,4 +262,4 @@ def _provenance(proposal: protocol.Proposal, digest: str, reason: str) -> Iterat
         rows.append(("requested by", proposal.requested_by))
     rows.append(("you may", ", ".join(proposal.verdicts)))
     rows.append(("digest", digest))
-    yield markup.table(rows)
+    yield markup.facts(rows)
