@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import Any
 
-from errata.protocol import Action, Effective, Kind, Proposal, check_json
+from errata.protocol import DEEPEST, Action, Effective, Kind, Proposal, check_json
 
 NO_POLICY = "sha256:" + "0" * 64
 """Stands where no policy applied (imported history)."""
@@ -25,7 +25,7 @@ def canonical(value: Any) -> bytes:
     Raises:
         ValueError: NaN, infinities, integers past 2**53-1, lone surrogates, types JSON lacks.
     """
-    check_json(value)
+    check_json(value, depth=-DEEPEST)  # what was taken at the border may stand inside more here
     return _write(value).encode()
 
 

@@ -75,27 +75,35 @@ KIND_FIELD: dict[Kind, str] = {
 LARGEST_INTEGER = 2**53 - 1
 """RFC 8785 numbers are IEEE doubles: integers beyond this are not exact."""
 
+DEEPEST = 100
+"""Nesting of arrays and objects: far below where readers of JSON, ours and others', give up."""
+
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _aware(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("the time lies outside the years 1 to 9999 in UTC") from error
 
 
 Moment = Annotated[datetime, AfterValidator(_aware)]
 """A point in time, always UTC; a time without an offset is read as UTC."""
 
 
-def check_json(value: Any, path: str = "") -> None:
+def check_json(value: Any, path: str = "", depth: int = 0) -> None:
     """Refuse what canonical JSON cannot carry exactly.
 
     Args:
         value: A JSON value made of dict, list, str, int, float, bool and None.
         path: Where the value stands, for the message.
+        depth: How many arrays and objects it stands in.
 
     Raises:
         ValueError: NaN, an infinity, an integer past 2**53-1, a lone surrogate, a key that is no
-            string, or a type that JSON lacks. The message names the place.
+            string, a type that JSON lacks, or nesting deeper than `DEEPEST`. The message names
+            the place.
     """
     where = path or "value"
     if value is None or isinstance(value, bool):
@@ -109,7 +117,7 @@ def check_json(value: Any, path: str = "") -> None:
     elif isinstance(value, str):
         _check_text(value, where)
     else:
-        _check_container(value, path, where)
+        _check_container(value, path, where, depth)
 
 
 def _check_text(text: str, where: str) -> None:
@@ -117,16 +125,18 @@ def _check_text(text: str, where: str) -> None:
         raise ValueError(f"{where}: lone surrogate; the text is not valid Unicode")
 
 
-def _check_container(value: Any, path: str, where: str) -> None:
+def _check_container(value: Any, path: str, where: str, depth: int) -> None:
+    if depth == DEEPEST:
+        raise ValueError(f"{where[:100]}…: nested too deeply; at most {DEEPEST} levels are taken")
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
                 raise ValueError(f"{where}: object keys must be strings, got {key!r}")
             _check_text(key, where)
-            check_json(item, f"{path}.{key}" if path else key)
+            check_json(item, f"{path}.{key}" if path else key, depth + 1)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            check_json(item, f"{path}[{index}]")
+            check_json(item, f"{path}[{index}]", depth + 1)
     else:
         raise ValueError(f"{where}: {type(value).__name__} is not JSON")
 
@@ -136,10 +146,41 @@ def _exact(value: Any) -> Any:
     return value
 
 
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("U+0000 cannot stand in a name or id")
+    return text
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build an object whose keys stand once; a hook for `json.loads`.
+
+    Readers of JSON disagree on which of two equal keys counts: what was shown might not run.
+
+    Raises:
+        ValueError: A key stands twice.
+    """
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r} stands twice")
+        found[key] = value
+    return found
+
+
 Json = Annotated[Any, AfterValidator(_exact)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(_exact)]
 Text = Annotated[str, AfterValidator(_exact)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_exact)]
+Name = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200),
+    AfterValidator(_exact),
+    AfterValidator(_storable),
+]
+Reference = Annotated[
+    str, StringConstraints(max_length=500), AfterValidator(_exact), AfterValidator(_storable)
+]
+"""Somebody else's id or version; bounded because databases index it."""
 ShortId = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_exact)]
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
@@ -166,13 +207,18 @@ class Agent(Value):
     """Who proposes."""
 
     id: Name
-    version: Text | None = None
-    model: Text | None = None
+    version: Reference | None = None
+    model: Reference | None = None
 
 
 def _arguments(value: Any) -> Any:
     """Arguments may come as an object or, as model APIs send them, as a JSON string."""
-    return json.loads(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value, object_pairs_hook=once)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 class Action(Value):
@@ -185,7 +231,7 @@ class Action(Value):
 class ToolCall(Value):
     """A call inside a message of the history, in the OpenAI chat shape."""
 
-    id: str | None = None
+    id: Text | None = None
     type: Literal["function"] = "function"
     function: Action
 
@@ -281,10 +327,10 @@ class Proposal(Value):
     mode: Mode = "live"
     agent: Agent
     requested_by: Name | None = None
-    task_id: Text | None = None
-    group_id: Text | None = None
-    run_id: Text | None = None
-    parent_id: Text | None = None
+    task_id: Reference | None = None
+    group_id: Reference | None = None
+    run_id: Reference | None = None
+    parent_id: Reference | None = None
     created_at: Moment | None = None
     prompt: tuple[Message, ...] | None = None
     tools: tuple[JsonObject, ...] | None = None
@@ -352,8 +398,8 @@ class Rationale(Value):
 class Judgement(Value):
     """One comparison of two candidates."""
 
-    a: str
-    b: str
+    a: Text
+    b: Text
     winner: Literal["a", "b", "tie"]
 
 
@@ -363,7 +409,7 @@ class Effective(Value):
     action: Action | None = None
     content: Text | None = None
     response: Json = None
-    candidate: str | None = None
+    candidate: Text | None = None
     point: Point | None = None
 
 
@@ -376,9 +422,9 @@ class Review(Value):
     action: Action | None = None
     content: Text | None = None
     point: Point | None = None
-    candidate: str | None = None
+    candidate: Text | None = None
     response: Json = None
-    ranking: tuple[tuple[str, ...], ...] | None = None
+    ranking: tuple[tuple[Text, ...], ...] | None = None
     pairwise: tuple[Judgement, ...] | None = None
     ratings: dict[Name, Finite] | None = None
     labels: dict[Name, Text | tuple[Text, ...]] | None = None

@@ -11,7 +11,7 @@ from fastapi import Depends, Request
 from pydantic import ValidationError
 
 from errata.errors import Malformed, TooLarge
-from errata.protocol import Value
+from errata.protocol import Value, check_json, once
 
 V = TypeVar("V", bound=Value)
 
@@ -71,7 +71,7 @@ def largest(raw: bytes) -> str:
     """The path of the largest field of a JSON object, as deep as one field holds over half."""
     try:
         value = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "body"
     path: list[str] = []
     while isinstance(value, dict) and value:
@@ -92,20 +92,27 @@ def parse(raw: bytes | str, model: type[V]) -> V:
         model: What it should be.
 
     Raises:
-        Malformed: Not JSON, a key twice, an unknown field, a value out of range; `field` says
-            where.
+        Malformed: Not JSON, a key twice, what JSON cannot carry exactly, an unknown field, a
+            value out of range; `field` says where.
     """
-    return validate(load(raw), model)
+    value = load(raw)
+    try:
+        # Before the model looks at it: it could not even name a field with a lone surrogate.
+        check_json(value)
+    except ValueError as error:
+        raise Malformed(str(error), field=str(error).partition(":")[0]) from error
+    return validate(value, model)
 
 
 def load(raw: bytes | str) -> Any:
     """Parse JSON.
 
     Raises:
-        Malformed: Not JSON, or a key twice.
+        Malformed: Not JSON in UTF-8, or a key twice.
     """
     try:
-        return json.loads(raw, object_pairs_hook=once)
+        text = raw.decode() if isinstance(raw, bytes) else raw
+        return json.loads(text, object_pairs_hook=once)
     except ValueError as error:
         raise Malformed(f"not JSON: {error}", field="body") from error
     except RecursionError as error:
@@ -122,8 +129,6 @@ def validate(data: Any, model: type[V]) -> V:
         return model.model_validate(data)
     except ValidationError as error:
         raise complaint(error) from error
-    except RecursionError as error:
-        raise Malformed("nested too deeply", field="body") from error
 
 
 def complaint(error: ValidationError) -> Malformed:
@@ -137,19 +142,3 @@ def complaint(error: ValidationError) -> Malformed:
         # a rule over the whole value: the message begins with the field where there is one
         path = message.partition(":")[0]
     return Malformed(f"{path}: {message}" if path not in message else message, field=path)
-
-
-def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object whose keys stand once; a hook for `json.loads`.
-
-    Readers of JSON disagree on which of two equal keys counts: what was shown might not run.
-
-    Raises:
-        ValueError: A key stands twice.
-    """
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"the key {key!r} stands twice")
-        found[key] = value
-    return found

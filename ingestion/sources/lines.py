@@ -83,5 +83,3 @@ def _check(value: dict[str, Any]) -> None:
     except ValueError as error:
         place, _, reason = str(error).partition(": ")
         raise Malformed(reason, field=place) from error
-    except RecursionError as error:
-        raise Malformed("nested too deeply") from error

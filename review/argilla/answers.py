@@ -4,7 +4,6 @@ In: a proposal, the digest that was shown, the values of the response. Out: a re
 in words for the labeler.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, cast
@@ -104,9 +103,9 @@ def _candidate_version(
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text, object_pairs_hook=bodies.once)
-    except ValueError as error:
-        raise Malformed(f"the correction is not JSON: {error}", field="correction") from error
+        value = bodies.load(text)
+    except Malformed as error:
+        raise Malformed(f"the correction: {error.detail}", field="correction") from error
     if not isinstance(value, dict):
         raise Malformed("the correction must be a JSON object: {…}", field="correction")
     return cast(dict[str, Any], value)
@@ -157,9 +156,9 @@ def _response(proposal: protocol.Proposal, values: Mapping[str, Any]) -> Any:
     if schema is None or schema.get("type") == "string":
         return text
     try:
-        return json.loads(text, object_pairs_hook=bodies.once)
-    except ValueError as error:
-        raise Malformed(f"the answer is not JSON: {error}", field="answer") from error
+        return bodies.load(text)
+    except Malformed as error:
+        raise Malformed(f"the answer: {error.detail}", field="answer") from error
 
 
 def _words(decision: str, values: Mapping[str, Any]) -> dict[str, Any]:
