@@ -55,7 +55,9 @@ def take(
     ruling = rule(in_force.policy, proposal)
     halted = halts.active(session) is not None
     if halted and ruling.route == "auto":
-        ruling = ruling._replace(route="queue", reason="the fleet is halted", needed=1)
+        ruling = ruling._replace(
+            route="queue", reason="the fleet is halted", needed=1, propensity=1.0
+        )
     row = _store(session, proposal, caller, in_force, ruling, content_hash, now)
     _route(session, row, ruling, now)
     _follow(session, row, proposal, ruling, now)

@@ -11,23 +11,20 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from errata.protocol import Action, JsonObject, Kind, Name, Proposal, RiskLevel, Text
+from ingestion import schemas
+from ingestion.conditions import LEVELS, When, holds
 
 Routed = Literal["auto", "queue", "block"]
 OnTimeout = Literal["reject", "cancel"]
 """What a time-out does; there is no word for approving."""
 
 STRICTER: dict[Routed, int] = {"auto": 0, "queue": 1, "block": 2}
-LEVELS: tuple[RiskLevel, ...] = ("low", "medium", "high", "critical")
 RUNNABLE: frozenset[Kind] = frozenset({"action", "draft", "plan", "click"})
 """Kinds that can be carried out as they stand; the others need a person's choice or answer."""
 
 DURATION = re.compile(r"^(\d+(?:\.\d+)?)(s|m|h|d)$")
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-OPERATORS = ("lt", "lte", "gt", "gte", "ne", "in", "not_in", "matches")
-PATHS = re.compile(
-    r"^(action|kind|agent\.id|urgency|confidence\.value"
-    r"|risk\.(level|amount|reversible)|(args|metadata)(\.[^.]+)+)$"
-)
+LONGEST = timedelta(days=3650)
 
 
 def _duration(value: Any) -> Any:
@@ -36,40 +33,13 @@ def _duration(value: Any) -> Any:
     match = DURATION.match(value)
     if match is None:
         raise ValueError(f"{value!r} is no duration; write 30s, 15m, 24h or 7d")
-    return timedelta(seconds=float(match[1]) * UNIT_SECONDS[match[2]])
+    seconds = float(match[1]) * UNIT_SECONDS[match[2]]
+    if seconds > LONGEST.total_seconds():
+        raise ValueError(f"{value!r} is over {LONGEST.days} days")
+    return timedelta(seconds=seconds)
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
-Scalar = str | bool | int | float
-
-
-def _condition(value: Any) -> Any:
-    """A scalar, a list of scalars, or a map of comparisons; one message says so, not five."""
-    many = value if isinstance(value, list) else [value]
-    if isinstance(value, dict):
-        unknown = [key for key in value if key not in OPERATORS]
-        if unknown or not value:
-            raise ValueError(f"{unknown or value!r}: comparisons are {', '.join(OPERATORS)}")
-        _check_bounds(value)
-    elif not many or not all(isinstance(one, str | bool | int | float) for one in many):
-        raise ValueError(f"{value!r}: a condition is a value, a list of values or comparisons")
-    return value
-
-
-def _check_bounds(comparisons: dict[str, Any]) -> None:
-    for operator, bound in comparisons.items():
-        if operator in {"in", "not_in"} and not isinstance(bound, list):
-            raise ValueError(f"{operator} takes a list, got {bound!r}")
-        if operator in {"lt", "lte", "gt", "gte"} and not isinstance(bound, str | int | float):
-            raise ValueError(f"{operator} takes a number or a text, got {bound!r}")
-        if operator == "matches":
-            try:
-                re.compile(str(bound))
-            except re.error as error:
-                raise ValueError(f"matches: {bound!r} is no regular expression: {error}") from error
-
-
-Condition = Annotated[Any, BeforeValidator(_condition)]
 
 
 class Part(BaseModel):
@@ -100,24 +70,24 @@ class Tool(Part):
     reversible: bool | None = None
     risk: RiskLevel | None = None
 
+    @field_validator("parameters")
+    @classmethod
+    def _is_schema(cls, parameters: dict[str, Any] | None) -> dict[str, Any] | None:
+        problem = schemas.problem(parameters) if parameters is not None else None
+        if problem is not None:
+            raise ValueError(problem)
+        return parameters
+
 
 class Rule(Part):
     """One rule; the first whose conditions all hold decides."""
 
     name: Text
-    when: dict[str, Condition]
+    when: When
     route: Routed
     quorum: Literal[1] = 1
     expires_in: Duration | None = None
     on_timeout: OnTimeout | None = None
-
-    @field_validator("when")
-    @classmethod
-    def _known_paths(cls, when: dict[str, Condition]) -> dict[str, Condition]:
-        for path in when:
-            if PATHS.match(path) is None:
-                raise ValueError(f"{path!r} is no path that a rule can look at")
-        return when
 
 
 class Policy(Part):
@@ -182,7 +152,7 @@ def _rule_one(policy: Policy, proposal: Proposal, action: Action | None) -> Ruli
     facts = _facts(policy, proposal, action)
     for one in policy.rules:
         if all(
-            _holds(condition, facts.get(path), one.route != "auto")
+            holds(condition, facts.get(path), one.route != "auto")
             for path, condition in one.when.items()
         ):
             return Ruling(
@@ -240,71 +210,8 @@ def risk_level(tool: Tool, proposal: Proposal) -> RiskLevel | None:
 
 def _flatten(facts: dict[str, Any], prefix: str, values: dict[str, Any]) -> None:
     for key, value in values.items():
+        if "." in key:  # or {"a.b": 1} would speak for {"a": {"b": 1000}}
+            continue
         facts[f"{prefix}.{key}"] = value
         if isinstance(value, dict):
             _flatten(facts, f"{prefix}.{key}", value)
-
-
-def _holds(condition: Any, value: Any, when_unknown: bool) -> bool:
-    """Whether a condition holds.
-
-    A value that is absent or of another type than the condition speaks of counts against the
-    agent: it fails a rule that loosens and satisfies any other.
-    """
-    if value is None:
-        return when_unknown
-    if isinstance(condition, dict):
-        return all(
-            _compare(operator, bound, value, when_unknown) for operator, bound in condition.items()
-        )
-    if isinstance(condition, list):
-        return any(_equal(one, value, when_unknown) for one in condition)
-    return _equal(condition, value, when_unknown)
-
-
-def _equal(wanted: Scalar, value: Any, when_unknown: bool) -> bool:
-    if isinstance(wanted, str) and isinstance(value, str):
-        return fnmatchcase(value, wanted)
-    if not _alike(wanted, value):
-        return when_unknown
-    return bool(wanted == value)
-
-
-def _compare(operator: str, bound: Any, value: Any, when_unknown: bool) -> bool:
-    match operator:
-        case "in":
-            return any(_equal(one, value, when_unknown) for one in bound)
-        case "not_in":
-            return not any(_equal(one, value, not when_unknown) for one in bound)
-        case "ne":
-            return not _equal(bound, value, not when_unknown)
-        case "matches":
-            if not isinstance(value, str):
-                return when_unknown
-            return re.fullmatch(bound, value) is not None
-        case _:
-            if not _alike(bound, value) or isinstance(value, bool | list | dict):
-                return when_unknown
-            return _ordered(operator, bound, value)
-
-
-def _ordered(operator: str, bound: Any, value: Any) -> bool:
-    match operator:
-        case "lt":
-            return bool(value < bound)
-        case "lte":
-            return bool(value <= bound)
-        case "gt":
-            return bool(value > bound)
-        case _:
-            assert operator == "gte"
-            return bool(value >= bound)
-
-
-def _alike(a: Any, b: Any) -> bool:
-    """Same type; all numbers are one type, and a boolean is not a number."""
-    if isinstance(a, bool) or isinstance(b, bool):
-        return isinstance(a, bool) and isinstance(b, bool)
-    if isinstance(a, int | float) and isinstance(b, int | float):
-        return True
-    return type(a) is type(b)

@@ -69,10 +69,13 @@ def parse(text: str) -> Versioned:
     """
     root = _compose(text)
     mistakes: list[Mistake] = []
-    _find_repeated(root, (), mistakes)
+    try:
+        _find_repeated(root, (), mistakes)
+    except RecursionError as error:
+        raise BadPolicy([Mistake(1, "policy", "a part of it contains itself")]) from error
     if mistakes:
         raise BadPolicy(mistakes)
-    data = yaml.safe_load(text)
+    data = _construct(text)
     try:
         policy = Policy.model_validate(data)
         version = fingerprint(data)
@@ -86,15 +89,25 @@ def parse(text: str) -> Versioned:
 def _compose(text: str) -> yaml.Node:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        problem = error.problem or "not YAML"
-        raise BadPolicy([Mistake(line, "policy", f"not YAML: {problem}")]) from error
     except yaml.YAMLError as error:
-        raise BadPolicy([Mistake(1, "policy", f"not YAML: {error}")]) from error
+        raise _not_yaml(error) from error
     if not isinstance(root, yaml.MappingNode):
         raise BadPolicy([Mistake(1, "policy", "the file must be a mapping with `version: 1`")])
     return root
+
+
+def _construct(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: 2026-02-30 is no date
+        raise _not_yaml(error) from error
+
+
+def _not_yaml(error: Exception) -> BadPolicy:
+    if isinstance(error, yaml.MarkedYAMLError):
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        return BadPolicy([Mistake(line, "policy", f"not YAML: {error.problem or 'unreadable'}")])
+    return BadPolicy([Mistake(1, "policy", f"not YAML: {error}")])
 
 
 def _find_repeated(node: yaml.Node, path: tuple[str, ...], mistakes: list[Mistake]) -> None:
@@ -118,6 +131,8 @@ def _locate(root: yaml.Node, error: Any) -> Mistake:
     node, line = root, root.start_mark.line + 1
     key: list[str] = []
     for step in error["loc"]:
+        if step == "[key]":  # pydantic's word for: the key itself is wrong
+            break
         child = _child(node, step)
         key.append(str(step))
         if child is None:
