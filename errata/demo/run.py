@@ -6,7 +6,6 @@ the whole loop and a summary read from what was stored.
 
 import asyncio
 import json
-import secrets
 import subprocess
 import sys
 import threading
@@ -77,20 +76,16 @@ def label(stage: Stage, done: Callable[[], bool]) -> int:
 
 
 def _logins(stage: Stage) -> list[Login]:
-    """The labelers' log-ins: made once, kept in the data folder for a second run."""
-    path = stage.home.path / "demo-labelers.json"
-    known: dict[str, str] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    """The labelers' log-ins; a password is kept before its user is made, so a kill loses none."""
     argilla = stage.credentials.argilla
     gateway = Gateway(argilla.url, argilla.api_key, stage.workspace)
-    for name in LABELERS:
-        password = secrets.token_urlsafe(12)
-        if gateway.user(name, password):
-            known[name] = password
+    logins = [Login(argilla.url, name, stage.home.secret(f"demo-{name}")) for name in LABELERS]
+    for _, name, password in logins:
+        gateway.user(name, password)
         with stage.database.transaction() as session:
             if keys.reviewer(session, name) is None:
                 keys.create(session, "reviewer", name, actor="demo", now=datetime.now(UTC))
-    path.write_text(json.dumps(known), encoding="utf-8")
-    return [Login(argilla.url, name, known[name]) for name in LABELERS]
+    return logins
 
 
 def settle(stage: Stage, seconds: float = 30.0) -> None:
