@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from errata.cli import data, keys, policy, serving
+from errata.cli import data, keys, operations, policy, serving
 from errata.errors import ErrataError
 from errata.stages import open_stages
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 serving.register(app)
 data.register(app)
+operations.register(app)
 app.add_typer(keys.app, name="key")
 app.add_typer(policy.app, name="policy")
 
