@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from errata_argilla import discretion
 from errata_argilla.environment import Misconfigured, Owner
 from errata_argilla.looks import table as looks
+from errata_argilla.search import wordbook
 from errata_argilla.webhooks import outbox
 
 _LOGGER = logging.getLogger("errata_argilla")
@@ -52,12 +53,22 @@ async def _fill(owner: Owner) -> None:
     async with async_engine.begin() as connection:
         await connection.run_sync(outbox.create)
         await connection.run_sync(looks.create)
+        await connection.run_sync(wordbook.create)
+    await _read_records()
     async with AsyncSessionLocal() as session, session.begin():
         workspace = await _workspace(session, owner.workspace)
         user = await _user(session, owner)
         if not await WorkspaceUser.get_by(session, workspace_id=workspace.id, user_id=user.id):
             session.add(WorkspaceUser(workspace_id=workspace.id, user_id=user.id))
     await async_engine.dispose()
+
+
+async def _read_records() -> None:
+    """Write down the words of records that were here before us, some at a time."""
+    last: int | None = 0
+    while last is not None:
+        async with async_engine.begin() as connection:
+            last = await connection.run_sync(wordbook.catch_up, last)
 
 
 async def _workspace(session: AsyncSession, name: str) -> Workspace:

@@ -6,7 +6,6 @@ database is always what the engine would have been told, and there is no state t
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import Any
 from uuid import UUID
 
 from argilla_server.database import AsyncSessionLocal
@@ -25,15 +24,14 @@ from argilla_server.search_engine.base import (
     MetadataMetrics,
     Order,
     SearchEngine,
-    SearchResponseItem,
     SearchResponses,
     TextQuery,
 )
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from errata_argilla.environment import SEARCH_ENGINE
-from errata_argilla.search import counts, filters, orders, scopes, vectors
+from errata_argilla.search import counts, filters, orders, pages, scopes, vectors, wordbook
 from errata_argilla.search import text as texts
 
 
@@ -71,13 +69,14 @@ class SqlSearchEngine(SearchEngine):
         async with self.sessions() as session:
             known = await scopes.describe(session, dataset.id)
             where = [Record.dataset_id == dataset.id, filters.condition(filter, known)]
-            order = _order(sort, user_id, known, by_score=query is not None)
-            if query is None:
-                return await _page(session, where, order, offset, limit)
-            found = await texts.matches(session, known, query, where, order)
-        if not sort:
-            found.sort(key=lambda item: -item.score)
-        return SearchResponses(items=found[offset : offset + limit], total=len(found))
+            order = orders.sorted_by(sort, known) if sort else orders.by_age()
+            if query is not None:
+                # What was searched for comes best first, whoever searches.
+                page = texts.Page(order, not sort, offset, limit)
+                return await texts.matches(session, known, query, where, page)
+            if sort or not user_id:
+                return await pages.ordered(session, where, order, offset, limit)
+            return await pages.circular(session, where, orders.start_for(user_id), offset, limit)
 
     async def get_dataset_progress(self, dataset: Dataset) -> dict[str, int]:
         if dataset.is_draft:
@@ -122,8 +121,9 @@ class SqlSearchEngine(SearchEngine):
             where = [Record.dataset_id == dataset.id, filters.condition(filter, known)]
             among = None
             if query is not None:
-                held = await texts.matches(session, known, query, where, orders.by_age())
-                among = {item.record_id for item in held}
+                page = texts.Page(orders.by_age(), by_score=False, offset=0, limit=None)
+                held = await texts.matches(session, known, query, where, page)
+                among = {item.record_id for item in held.items}
             if record is not None:
                 where.append(Record.id != record.id)
             found = await vectors.nearest(session, vector_settings.id, target, where, among)
@@ -159,28 +159,7 @@ class SqlSearchEngine(SearchEngine):
     async def delete_record_suggestion(self, suggestion: Suggestion) -> None: ...
 
 
-def _order(
-    sort: list[Order] | None, user_id: UUID | None, known: scopes.Dataset, by_score: bool
-) -> list[ColumnElement[Any]]:
-    if sort:
-        return orders.sorted_by(sort, known)
-    # What was searched for comes best first, whoever searches.
-    return orders.by_age() if by_score or not user_id else orders.shuffled_for(user_id, known)
-
-
-async def _page(
-    session: AsyncSession,
-    where: list[ColumnElement[bool]],
-    order: list[ColumnElement[Any]],
-    offset: int,
-    limit: int,
-) -> SearchResponses:
-    page = select(Record.id).where(*where).order_by(*order).offset(offset).limit(limit)
-    items = [SearchResponseItem(record_id=id_, score=1.0) for id_ in await session.scalars(page)]
-    total = await session.scalar(select(func.count()).select_from(Record).where(*where))
-    return SearchResponses(items=items, total=total)
-
-
 def register() -> None:
     """Make the engine known to Argilla in this process: each process has to."""
     SearchEngine.register(SEARCH_ENGINE)(SqlSearchEngine)
+    wordbook.keep()

@@ -46,22 +46,6 @@ def score(passages: Sequence[Passage], query: Query) -> float | None:
             assert_never(other)
 
 
-def required(query: Query) -> set[str]:
-    """Return text that every matching record contains, for a first selection in SQL.
-
-    Only plain ASCII: that is stored as it was typed and compared alike by both databases.
-    """
-    match query:
-        case Every(parts):
-            return set().union(*map(required, parts))
-        case Phrase(words):
-            return {word for word in words if word.isascii()}
-        case Prefix(stem):
-            return {stem} if stem.isascii() else set()
-        case _:
-            return set()
-
-
 def _count(passage: Passage, query: Phrase | Prefix | Fuzzy) -> int:
     match query:
         case Phrase((word,)):
