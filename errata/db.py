@@ -36,7 +36,10 @@ class Utc(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=value.tzinfo or UTC)
+        if value is None:
+            return None
+        # PostgreSQL answers in the time zone of its session, SQLite without one.
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def open_engine(url: str) -> Engine:
@@ -91,7 +94,11 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.engine = open_engine(url)
-        self._readers = self.engine.execution_options(reading=True)
+        reading: dict[str, Any] = {"reading": True}
+        if self.engine.dialect.name == "postgresql":
+            # Or each statement would see the newest commits, and no two the same state.
+            reading["isolation_level"] = "REPEATABLE READ"
+        self._readers = self.engine.execution_options(**reading)
 
     @contextmanager
     def transaction(self) -> Generator[Session]:

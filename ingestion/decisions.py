@@ -74,9 +74,16 @@ def effective(
         return given.model_copy(update={"content": chosen.content, "action": chosen.action})
     if given.response is not None:
         return given
-    return protocol.Effective(
-        action=proposal.action, content=proposal.content, point=proposal.point
-    )
+    # Only what the kind proposes: a draft may state an action too, which nobody was shown.
+    match proposal.kind:
+        case "action":
+            return protocol.Effective(action=proposal.action)
+        case "draft" | "plan":
+            return protocol.Effective(content=proposal.content)
+        case "click":
+            return protocol.Effective(point=proposal.point)
+        case "candidates" | "question" | "exception":
+            return protocol.Effective()
 
 
 def effective_digest(
@@ -128,9 +135,9 @@ def record(
         decided_at=outcome.at,
     )
     _write(session, row, proposal, decision)
+    store.move(session, row, "permitted" if runs else "decided", actor=actor, now=now)
     if runs:
         _issue_permit(session, row, decision, now)
-    store.move(session, row, "permitted" if runs else "decided", actor=actor, now=now)
     _note(session, decision, actor, now)
     return decision
 
@@ -209,6 +216,7 @@ def _edit_distance(proposal: protocol.Proposal, version: protocol.Effective) -> 
 def _issue_permit(
     session: Session, row: tables.Proposal, decision: protocol.Decision, now: datetime
 ) -> None:
+    events.hold(session)  # or two that issue at once would read the same highest fence
     fence = session.exec(select(func.coalesce(func.max(tables.Permit.fence), 0))).one() + 1
     permit = tables.Permit(
         id=secrets.token_hex(16),

@@ -65,6 +65,20 @@ def append(
     )
 
 
+def hold(session: Session) -> None:
+    """Take the log's lock now: what is read from here on stays so until the commit.
+
+    For the few things that depend on what every other transaction has done, since each of them
+    takes this lock to commit.
+    """
+    _head(session)
+
+
+def _head(session: Session) -> ChainHead:
+    statement = select(ChainHead).where(ChainHead.id == 1).with_for_update()
+    return session.exec(statement.execution_options(populate_existing=True)).one()
+
+
 @orm_event.listens_for(Session, "before_commit")
 def _chain(session: Session) -> None:
     if session.in_nested_transaction():
@@ -73,8 +87,7 @@ def _chain(session: Session) -> None:
     if not pending:
         return
     session.flush()
-    statement = select(ChainHead).where(ChainHead.id == 1).with_for_update()
-    head = session.exec(statement.execution_options(populate_existing=True)).one()
+    head = _head(session)
     for entry in pending:
         entry.seq = head.seq + 1
         entry.previous = head.hash
@@ -139,7 +152,7 @@ def verify(session: Session, batch: int = 1000) -> Audit:
     """
     faults: list[str] = []
     previous, seq = GENESIS, 0
-    decided: dict[str, tuple[str, str]] = {}
+    decided: dict[str, tuple[Any, Any]] = {}
     for entry in _read(session, batch):
         seq += 1
         if entry.seq != seq:
@@ -150,7 +163,7 @@ def verify(session: Session, batch: int = 1000) -> Audit:
         if seal(entry) != entry.hash:
             faults.append(f"event {entry.seq} ({entry.type}) was changed")
         if entry.type == "proposal.decided" and entry.proposal_id:
-            decided[entry.proposal_id] = (entry.data["outcome"], entry.data["digest"])
+            decided[entry.proposal_id] = (entry.data.get("outcome"), entry.data.get("digest"))
         previous = entry.hash
     head = session.exec(select(ChainHead).where(ChainHead.id == 1)).one()
     if (head.seq, head.hash) != (seq, previous):
@@ -159,7 +172,7 @@ def verify(session: Session, batch: int = 1000) -> Audit:
     return Audit(events=seq, head=previous, faults=faults)
 
 
-def _check_decisions(session: Session, decided: dict[str, tuple[str, str]]) -> list[str]:
+def _check_decisions(session: Session, decided: dict[str, tuple[Any, Any]]) -> list[str]:
     statement = select(Decision.proposal_id, Decision.outcome, Decision.digest)
     faults: list[str] = []
     for proposal_id, outcome, digest in session.exec(statement):

@@ -19,6 +19,7 @@ def active(session: Session) -> Halt | None:
 
 def start(session: Session, *, actor: str, now: datetime) -> Halt:
     """Halt the fleet; a second halt changes nothing."""
+    events.hold(session)  # two at once make one halt, which one lift ends
     halt = active(session)
     if halt is None:
         halt = Halt(id=events.new_id(now), since=now, by=actor)
@@ -33,6 +34,7 @@ def lift(session: Session, *, actor: str, now: datetime) -> None:
     Raises:
         Conflict: It is not halted.
     """
+    events.hold(session)
     halt = active(session)
     if halt is None:
         raise Conflict("nothing is halted")

@@ -57,6 +57,7 @@ def consume(
     permit = _own(session, permit_id, caller)
     if key is not None and (permit.used_key, permit.digest) == (key, digest):
         return store.permit_value(permit)
+    events.hold(session)  # a halt that has been answered is seen here
     _check(session, permit, digest, now)
     statement = (
         update(tables.Permit)
@@ -89,9 +90,10 @@ def _own(session: Session, permit_id: str, caller: tables.Principal) -> tables.P
     permit = session.get(tables.Permit, permit_id)
     if permit is None:
         raise NotFound(f"no permit {permit_id!r}")
-    row = store.load(session, permit.proposal_id)
+    row = store.hold(session, permit.proposal_id)
     if row.proposed_by != caller.id:
         raise Forbidden("this permit was given to another agent's key")
+    session.refresh(permit)
     return permit
 
 

@@ -31,6 +31,7 @@ def apply(session: Session, text: str, *, actor: str, now: datetime) -> InForce:
         BadPolicy: The text has mistakes.
     """
     versioned = parse(text)
+    events.hold(session)  # of two that are applied at once, one is active
     before = _active(session)
     if before is not None and before.version == versioned.version:
         return InForce(versioned.policy, versioned.version)

@@ -126,7 +126,9 @@ def rule(policy: Policy, proposal: Proposal, action: Action | None = None) -> Ru
         What needs a person's choice or answer is never automatic.
     """
     choices = [c.action for c in proposal.candidates or () if c.action is not None]
-    actions = [action] if action is not None else choices or [proposal.action]
+    # An action beside a draft will not run, so it must not bring the draft through either.
+    own = proposal.action if proposal.kind == "action" else None
+    actions = [action] if action is not None else choices or [own]
     rulings = [_rule_one(policy, proposal, one) for one in actions]
     strictest = max(rulings, key=lambda ruling: STRICTER[ruling.route])
     if strictest.route == "auto" and proposal.kind not in RUNNABLE:

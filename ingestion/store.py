@@ -27,6 +27,21 @@ def load(session: Session, proposal_id: str) -> tables.Proposal:
     return row
 
 
+def hold(session: Session, proposal_id: str) -> tables.Proposal:
+    """The row of a proposal, as it stands, locked until the transaction ends.
+
+    Whoever changes a proposal takes this lock first and the log's last, so that two who change
+    the same one queue up instead of failing or waiting for each other.
+
+    Raises:
+        NotFound: There is none.
+    """
+    row = session.get(tables.Proposal, proposal_id, with_for_update=True)
+    if row is None:
+        raise NotFound(f"no proposal {proposal_id!r}")
+    return row
+
+
 def keep(session: Session, owner: str, id_: str, proposal_id: str, value: protocol.Value) -> None:
     """Store the erasable text of a proposal, decision or receipt."""
     body = value.model_dump(mode="json", exclude_unset=True)
