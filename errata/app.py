@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import select
 
 from errata import db
@@ -53,7 +54,9 @@ def create_app(
     )
     app.add_exception_handler(ErrataError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
-    app.add_exception_handler(OperationalError, _answer_busy)
+    for kind in (OperationalError, InterfaceError, IntegrityError, PoolTimeout):
+        app.add_exception_handler(kind, _answer_busy)
+    app.add_exception_handler(DataError, _answer_unstorable)
     for router in (
         ingestion_api.router,
         feed.router,
@@ -95,8 +98,12 @@ async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
     return await _answer_error(request, Malformed(f"{field}: {first['msg']}", field=field))
 
 
+async def _answer_unstorable(request: Request, _error: Exception) -> JSONResponse:
+    return await _answer_error(request, Malformed("a value is none that the database can hold"))
+
+
 async def _answer_busy(request: Request, error: Exception) -> JSONResponse:
-    # The message of the driver may hold a statement with its values, so it goes to nobody.
+    # Nothing is half done: the transaction is over, and the same request can be sent again. The message of the driver may hold a statement with its values, so it goes to nobody.
     log.error("the database did not answer: %s", type(error).__name__)
     return await _answer_error(request, Unavailable("the database did not answer; try again"))
 

@@ -5,7 +5,7 @@ In: HTTP requests. Out: calls of this stage's modules, one transaction each.
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Header, Response
 from sqlalchemy.exc import IntegrityError
@@ -37,29 +37,51 @@ class BatchMistakes(Malformed):
 
 @router.post("/proposals", status_code=202, response_model=None)
 def propose(
+    caller: Caller,
     body: bodies.Single,
     session: Db,
-    caller: Caller,
     now: Now,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> dict[str, Any]:
     """Take in a proposal: 201 when the policy decides at once, 202 when people will."""
-    if idempotency_key is not None:
-        known = intake.repeated(session, caller, idempotency_key, body.hash)
-        if known is not None:
-            response.status_code = known.status_code
-            proposal = store.proposal(session, known.proposal_id)
-            return {**known.answer, "proposal": proposal and proposal.wire()}
+    try:
+        with events.savepoint(session):
+            answered = _propose(session, caller, body, idempotency_key, now)
+    except IntegrityError:
+        # Another request with this key or id was committed in this moment: answer what it got.
+        answered = _propose(session, caller, body, idempotency_key, now)
+    response.status_code = answered.status_code
+    return answered.answer
+
+
+class Answered(NamedTuple):
+    """The answer to a proposal."""
+
+    status_code: int
+    answer: dict[str, Any]
+
+
+def _propose(
+    session: Session,
+    caller: tables.Principal,
+    body: bodies.Body,
+    key: str | None,
+    now: datetime,
+) -> Answered:
+    known = intake.repeated(session, caller, key, body.hash) if key is not None else None
+    if known is not None:
+        proposal = store.proposal(session, known.proposal_id)
+        return Answered(
+            known.status_code, {**known.answer, "proposal": proposal and proposal.wire()}
+        )
     proposal = bodies.parse(body.raw, protocol.Proposal)
     taken = intake.take(session, proposal, caller, now=now)
     ticket = tickets.with_links(tickets.ticket(session, taken.row))
-    response.status_code = 202 if ticket.decision is None else 201
-    answer = ticket.wire()
-    answer.setdefault("reviews", [])
-    if idempotency_key is not None:
-        _remember(session, caller, idempotency_key, body, response.status_code, answer)
-    return answer
+    answered = Answered(202 if ticket.decision is None else 201, {"reviews": [], **ticket.wire()})
+    if key is not None:
+        _remember(session, caller, key, body, answered)
+    return answered
 
 
 def _remember(
@@ -67,26 +89,22 @@ def _remember(
     caller: tables.Principal,
     key: str,
     body: bodies.Body,
-    status_code: int,
-    answer: dict[str, Any],
+    answered: Answered,
 ) -> None:
     row = tables.Idempotency(
         principal_id=caller.id,
         key=key,
         body_hash=body.hash,
-        proposal_id=answer["id"],
-        status_code=status_code,
-        answer={name: value for name, value in answer.items() if name != "proposal"},
+        proposal_id=answered.answer["id"],
+        status_code=answered.status_code,
+        answer={name: value for name, value in answered.answer.items() if name != "proposal"},
     )
     session.add(row)
-    try:
-        session.flush()
-    except IntegrityError as error:
-        raise ErrataError("the same request is being handled; send it again") from error
+    session.flush()
 
 
 @router.post("/proposals/batch", status_code=202)
-def propose_batch(body: bodies.Batch, session: Db, caller: Caller, now: Now) -> dict[str, Any]:
+def propose_batch(caller: Caller, body: bodies.Batch, session: Db, now: Now) -> dict[str, Any]:
     """Take in one proposal per line (NDJSON): all of them or none."""
     mistakes: list[dict[str, Any]] = []
     answers: list[dict[str, Any]] = []
@@ -136,9 +154,9 @@ class Consumption(protocol.Value):
 @router.post("/permits/{permit_id}/consume", response_model=None)
 def consume(
     permit_id: str,
+    caller: Caller,
     body: bodies.Single,
     session: Db,
-    caller: Caller,
     now: Now,
     idempotency_key: IdempotencyKey = None,
 ) -> dict[str, Any]:
@@ -149,7 +167,7 @@ def consume(
 
 @router.post("/permits/{permit_id}/receipt", status_code=201, response_model=None)
 def report(
-    permit_id: str, body: bodies.Single, session: Db, caller: Caller, now: Now
+    permit_id: str, caller: Caller, body: bodies.Single, session: Db, now: Now
 ) -> dict[str, Any]:
     """Say what came of a run."""
     receipt = bodies.parse(body.raw, protocol.Receipt)

@@ -6,6 +6,7 @@ too.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -14,6 +15,8 @@ from starlette.concurrency import run_in_threadpool
 
 from errata.db import Database
 from ingestion.tables import Event
+
+log = logging.getLogger("errata")
 
 HEAD = "SELECT seq FROM chainhead WHERE id = 1"
 ANY = "*"
@@ -28,6 +31,7 @@ class Bell:
         self._interval = interval
         self._waiters: dict[str, set[asyncio.Event]] = {}
         self._seen = 0
+        self._listens = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
 
     @asynccontextmanager
@@ -38,11 +42,12 @@ class Bell:
             An event that is set when the proposal had one; clear it before looking again.
         """
         woken = asyncio.Event()
-        if self._watch is None or self._watch.done():
-            self._seen = await run_in_threadpool(self._newest)
-            self._watch = asyncio.create_task(self._run())
         self._waiters.setdefault(proposal_id, set()).add(woken)
         try:
+            if self._watch is None or self._watch.done():
+                self._listens = asyncio.Event()
+                self._watch = asyncio.create_task(self._run(self._listens))
+            await self._listens.wait()
             yield woken
         finally:
             self._waiters[proposal_id].discard(woken)
@@ -56,12 +61,21 @@ class Bell:
             with suppress(asyncio.CancelledError):
                 await self._watch
 
-    async def _run(self) -> None:
+    async def _run(self, listens: asyncio.Event) -> None:
+        try:
+            self._seen = await run_in_threadpool(self._newest)
+        finally:
+            listens.set()
         idle = 0
-        while idle < 100:  # two seconds without a waiter end the task; the next one starts it
+        while self._waiters or idle < 100:  # two seconds without a waiter end the task
             await asyncio.sleep(self._interval)
             idle = 0 if self._waiters else idle + 1
-            for proposal_id in await run_in_threadpool(self._news):
+            try:
+                news = await run_in_threadpool(self._news)
+            except Exception as error:  # whatever it was: those who wait must not be forgotten
+                log.warning("the log could not be read: %s", type(error).__name__)
+                continue
+            for proposal_id in news:
                 for woken in self._waiters.get(proposal_id, ()):
                     woken.set()
 

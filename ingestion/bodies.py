@@ -21,6 +21,8 @@ READ_LIMIT = 4 * LARGEST
 """A body up to here is still read, to name the field that is too large."""
 BATCH_LIMIT = 16 * LARGEST
 """Bytes of one batch."""
+DEEPEST_PATH = 8
+"""Steps of the path to a field that is too large; each costs a pass over the whole."""
 
 
 class Body(NamedTuple):
@@ -74,7 +76,7 @@ def largest(raw: bytes) -> str:
     except (ValueError, RecursionError):
         return "body"
     path: list[str] = []
-    while isinstance(value, dict) and value:
+    while isinstance(value, dict) and value and len(path) < DEEPEST_PATH:
         sizes: dict[str, int] = {key: len(json.dumps(item)) for key, item in value.items()}
         key = max(sizes, key=sizes.__getitem__)
         if sizes[key] * 2 < sum(sizes.values()):

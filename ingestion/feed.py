@@ -14,6 +14,7 @@ from sqlmodel import col, select
 from starlette.concurrency import run_in_threadpool
 
 from errata.db import current
+from errata.errors import Unauthorized
 from ingestion import keys, tables
 from ingestion.access import Bearer
 from ingestion.bell import ANY, Bell
@@ -22,6 +23,8 @@ router = APIRouter(prefix="/v1")
 
 PAGE = 500
 HEARTBEAT_SECONDS = 15.0
+LAST = 2**63 - 1
+"""The largest number that databases count to."""
 
 
 class Page(NamedTuple):
@@ -60,11 +63,11 @@ def _read(scope: Scope, after: int) -> Page:
 async def events(
     request: Request,
     bearer: Bearer,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=LAST)] = 0,
     wait: Annotated[float, Query(ge=0, le=60)] = 0,
     proposal: str | None = None,
     accept: Annotated[str, Header()] = "",
-    last_event_id: Annotated[int | None, Header(ge=0)] = None,
+    last_event_id: Annotated[int | None, Header(ge=0, le=LAST)] = None,
 ) -> dict[str, Any] | StreamingResponse:
     """Events after a sequence number; a stream when the client accepts `text/event-stream`."""
     bell: Bell = request.app.state.bell
@@ -95,7 +98,10 @@ async def _wait(bell: Bell, scope: Scope, after: int, seconds: float) -> Page:
 
 async def _stream(bell: Bell, scope: Scope, after: int) -> AsyncGenerator[str]:
     while True:
-        page = await _wait(bell, scope, after, HEARTBEAT_SECONDS)
+        try:
+            page = await _wait(bell, scope, after, HEARTBEAT_SECONDS)
+        except Unauthorized:  # the key was revoked meanwhile; the next request says so
+            return
         after = page.after
         for event in page.events:
             yield f"id: {event['seq']}\nevent: {event['type']}\ndata: {json.dumps(event)}\n\n"

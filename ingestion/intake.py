@@ -16,9 +16,6 @@ from ingestion import decisions, events, halts, keys, policies, schemas, store, 
 from ingestion.policies import InForce
 from ingestion.policy import Ruling, Tool, risk_level, rule
 
-LARGEST_PROPOSAL = 8 * 1024 * 1024
-"""Bytes of one proposal as sent."""
-
 
 class Taken(NamedTuple):
     """A proposal that was taken in."""
@@ -41,8 +38,8 @@ def take(
 
     Raises:
         Forbidden: The key may not speak for that agent.
-        Malformed: The deadline has passed, arguments do not fit the tool's schema, or the mode is
-            one that cannot be asked for.
+        Malformed: The deadline has passed, arguments do not fit the tool's schema, no answer
+            could fit the response's, or the mode is one that cannot be asked for.
         Conflict: The id is taken by another proposal.
     """
     keys.require_agent(caller, proposal.agent.id)
@@ -80,6 +77,9 @@ def _check(in_force: InForce, proposal: protocol.Proposal, now: datetime) -> Non
         raise Malformed("shadow proposals are not taken by this version", field="mode")
     if proposal.expires_at is not None and proposal.expires_at <= now:
         raise Malformed("the deadline has passed", field="expires_at")
+    wrong = schemas.problem(proposal.response_schema) if proposal.response_schema else None
+    if wrong is not None:
+        raise Malformed(wrong, field="response_schema")
     actions = [("action", proposal.action)] if proposal.action else []
     actions += [
         (f"candidates[{index}].action", candidate.action)
@@ -256,7 +256,7 @@ def cancel(
         Forbidden: It is another agent's.
         AlreadyDecided: Too late.
     """
-    row = store.load(session, proposal_id)
+    row = store.hold(session, proposal_id)
     if row.proposed_by != caller.id:
         raise Forbidden("only the agent that proposed it may cancel it")
     end(session, row, "cancelled", "cancelled by the agent", actor=caller.id, now=now)
@@ -276,8 +276,11 @@ def end(
 
     Raises:
         AlreadyDecided: There is a decision.
+        Conflict: It is imported history, which nobody waits for.
         NotFound: The proposal's text has been erased.
     """
+    if row.source == "import":
+        raise Conflict(f"proposal {row.id} is imported history; it cannot end anew")
     proposal = store.proposal(session, row.id)
     if proposal is None:
         raise NotFound(f"the text of proposal {row.id} has been erased")

@@ -178,8 +178,8 @@ def require_agent(principal: Principal, agent_id: str) -> None:
 
 
 def reviewer(session: Session, name: str) -> Principal | None:
-    """The active reviewer of that name, if there is one."""
+    """The active person of that name who may review, if there is one."""
     principal = session.exec(select(Principal).where(Principal.name == name)).first()
     if principal is None or principal.disabled_at is not None:
         return None
-    return principal if "reviewer" in principal.roles else None
+    return None if {"reviewer", "supervisor"}.isdisjoint(principal.roles) else principal

@@ -75,7 +75,7 @@ async def show(
 
 @router.post("/proposals/{proposal_id}/reviews", status_code=201, response_model=None)
 def review(
-    proposal_id: str, body: bodies.Single, session: Db, caller: Caller, now: Now
+    proposal_id: str, caller: Caller, body: bodies.Single, session: Db, now: Now
 ) -> dict[str, Any]:
     """Say what one person thinks of a proposal."""
     keys.require(caller, "reviewer", "supervisor")

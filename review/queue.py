@@ -6,6 +6,7 @@ In: reviews by authenticated people. Out: stored reviews; decisions recorded ups
 from datetime import datetime
 from typing import NamedTuple
 
+from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
 
 from errata import protocol
@@ -51,18 +52,20 @@ def submit(session: Session, review: protocol.Review, voice: Voice, *, now: date
     Raises:
         NotFound: No such proposal, or its text was erased.
         NotEligible: The person is no reviewer, or proposed or asked for it.
-        AlreadyDecided: Too late.
+        AlreadyDecided: Too late, also where the deadline has passed and nobody has noted it yet.
         Conflict: It is imported history.
         DigestMismatch: The review is about something else than what is being asked now.
         Malformed: The verdict or version does not fit.
         Forbidden: The policy lets nobody approve the edited version.
     """
-    row = store.load(session, review.proposal_id)
+    row = store.hold(session, review.proposal_id)
     _check_eligible(row, voice.reviewer)
-    if row.status not in OPEN:
-        raise AlreadyDecided(f"proposal {row.id} has been decided")
     if row.source == "import":
         raise Conflict(f"proposal {row.id} is imported history and takes no reviews")
+    if row.status not in OPEN:
+        raise AlreadyDecided(f"proposal {row.id} has been decided")
+    if is_late(row, now):
+        raise AlreadyDecided(f"the time to decide on proposal {row.id} is over")
     if review.digest != row.digest:
         raise DigestMismatch("the proposal has changed since it was shown; look at it again")
     proposal = store.proposal(session, row.id)
@@ -91,8 +94,14 @@ def submit(session: Session, review: protocol.Review, voice: Voice, *, now: date
     return Taken(stored.id, decision)
 
 
+def is_late(row: tables.Proposal, now: datetime) -> bool:
+    """Whether the deadline has passed."""
+    return row.expires_at is not None and row.expires_at <= now
+
+
 def _check_eligible(row: tables.Proposal, reviewer: tables.Principal) -> None:
-    if "reviewer" not in reviewer.roles or reviewer.disabled_at is not None:
+    may = not {"reviewer", "supervisor"}.isdisjoint(reviewer.roles)
+    if not may or reviewer.disabled_at is not None:
         raise NotEligible(f"{reviewer.name!r} is no reviewer")
     if reviewer.id == row.proposed_by or reviewer.name == row.requested_by:
         raise NotEligible("nobody reviews what they proposed or asked for")
@@ -252,11 +261,17 @@ def waiting(session: Session, limit: int = 500) -> list[Waiting]:
     ]
 
 
+def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(tables.Proposal.status).in_(OPEN),
+        col(tables.Proposal.source) == "live",  # history waits for nobody
+        col(tables.Proposal.expires_at) <= now,
+    )
+
+
 def overdue(session: Session, *, now: datetime) -> bool:
     """Whether a deadline has passed; reads only, so that looking takes no lock."""
-    statement = select(tables.Proposal.id).where(
-        col(tables.Proposal.status).in_(OPEN), col(tables.Proposal.expires_at) <= now
-    )
+    statement = select(tables.Proposal.id).where(*_due(now))
     return session.exec(statement.limit(1)).first() is not None
 
 
@@ -268,7 +283,7 @@ def expire(session: Session, *, now: datetime, limit: int = 100) -> int:
     """
     statement = (
         select(tables.Proposal)
-        .where(col(tables.Proposal.status).in_(OPEN), col(tables.Proposal.expires_at) <= now)
+        .where(*_due(now))
         .order_by(col(tables.Proposal.expires_at))
         .limit(limit)
         .with_for_update(skip_locked=True)

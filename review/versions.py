@@ -37,6 +37,7 @@ def weigh(proposal: protocol.Proposal, review: protocol.Review) -> Vote:
     Raises:
         Malformed: The verdict is not allowed, or the version given does not go with it.
     """
+    _check_names(proposal, review)
     if review.verdict not in proposal.verdicts:
         fits = ", ".join(proposal.verdicts)
         raise Malformed(f"{review.verdict!r} is not allowed here; choose {fits}", field="verdict")
@@ -55,15 +56,20 @@ def weigh(proposal: protocol.Proposal, review: protocol.Review) -> Vote:
 def _approve(proposal: protocol.Proposal, review: protocol.Review) -> Vote:
     if proposal.kind == "candidates":
         _no_version(review)
-        chosen = protocol.Effective(candidate=best(proposal, review))
+        chosen = protocol.Effective(candidate=best(review))
         return Vote("approve", decisions.effective(proposal, chosen))
     version = _version(review)
-    if version is not None and not edits.equal(body(proposal), version_body(proposal, version)):
+    if version is not None and not _is_as_proposed(proposal, version):
         raise Malformed(
             "you approve and change it at once; choose edit to send your version",
             field="verdict",
         )
     return Vote("approve", decisions.effective(proposal))
+
+
+def _is_as_proposed(proposal: protocol.Proposal, version: protocol.Effective) -> bool:
+    own = version.model_fields_set == {protocol.KIND_FIELD[proposal.kind]}
+    return own and edits.equal(body(proposal), version_body(proposal, version))
 
 
 def _no_version(review: protocol.Review) -> None:
@@ -104,11 +110,20 @@ def _edit_candidate(
 ) -> Vote:
     chosen: str | None = None
     if review.candidate is not None or review.ranking is not None or review.pairwise is not None:
-        chosen = best(proposal, review)
-    candidate = next((c for c in proposal.candidates or () if c.id == chosen), None)
-    if candidate is not None and candidate.action is not None and version.action is not None:
-        _same_tool(candidate.action, version.action)
+        chosen = best(review)
+    if version.model_fields_set not in ({"content"}, {"action"}):
+        raise Malformed("an edit carries 'content' or 'action', one of them", field="verdict")
+    if version.action is not None:
+        _same_tools(proposal, chosen, version.action)
     return Vote("edit", version.model_copy(update={"candidate": chosen}))
+
+
+def _same_tools(proposal: protocol.Proposal, chosen: str | None, after: protocol.Action) -> None:
+    """The tool of the chosen candidate; where none was chosen, that of any."""
+    offered = [c for c in proposal.candidates or () if chosen is None or c.id == chosen]
+    names = {c.action.name for c in offered if c.action is not None}
+    if after.name not in names:
+        raise Malformed(f"no candidate uses the tool {after.name!r}", field="action")
 
 
 def _same_tool(before: protocol.Action, after: protocol.Action) -> None:
@@ -132,15 +147,13 @@ def _answer(proposal: protocol.Proposal, review: protocol.Review) -> Any:
     return answer
 
 
-def best(proposal: protocol.Proposal, review: protocol.Review) -> str:
+def best(review: protocol.Review) -> str:
     """The one best candidate that a review names.
 
     Raises:
         NoSingleBest: Several are best, or comparisons go round in a circle.
-        Malformed: None is named, a name is unknown, or choice and ranking contradict each other.
+        Malformed: None is named, or choice and ranking contradict each other.
     """
-    known = {candidate.id for candidate in proposal.candidates or ()}
-    _check_names(review, known)
     named: list[str] = []
     if review.candidate is not None:
         named.append(review.candidate)
@@ -157,7 +170,8 @@ def best(proposal: protocol.Proposal, review: protocol.Review) -> str:
     return named[0]
 
 
-def _check_names(review: protocol.Review, known: set[str]) -> None:
+def _check_names(proposal: protocol.Proposal, review: protocol.Review) -> None:
+    known = {candidate.id for candidate in proposal.candidates or ()}
     ranked = [one for tier in review.ranking or () for one in tier]
     compared = [one for pair in review.pairwise or () for one in (pair.a, pair.b)]
     for field, names in (

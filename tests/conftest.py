@@ -90,9 +90,10 @@ def postgres_url() -> Generator[str]:
 
 
 def _empty(database: Database) -> None:
-    names = ", ".join(f'"{table.name}"' for table in SQLModel.metadata.sorted_tables)
+    """Delete row by row: with so few rows that is quicker than TRUNCATE, which makes new files."""
+    tables = reversed(SQLModel.metadata.sorted_tables)
     with database.engine.begin() as connection:
-        connection.execute(text(f"TRUNCATE {names}"))
+        connection.execute(text(";".join(f'DELETE FROM "{table.name}"' for table in tables)))
         connection.execute(
             text("INSERT INTO chainhead (id, seq, hash) VALUES (1, 0, :hash)"),
             {"hash": events.GENESIS},

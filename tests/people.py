@@ -93,8 +93,9 @@ class Api:
         self.people = people
         self.database = database
 
-    def propose(self, body: dict[str, Any] | None = None, **headers: str) -> dict[str, Any]:
-        """Propose as the agent; the ticket."""
+    def propose(self, body: dict[str, Any] | None = None, key: str | None = None) -> dict[str, Any]:
+        """Propose as the agent, with an idempotency key if given; the ticket."""
+        headers = {"Idempotency-Key": key} if key else {}
         response = self.client.post(
             "/v1/proposals",
             json=body or action(),
@@ -132,8 +133,11 @@ class Api:
         assert response.status_code == 200, response.text
         return response.json()
 
-    def consume(self, permit: dict[str, Any], by: Person | None = None, **headers: str) -> Any:
+    def consume(
+        self, permit: dict[str, Any], by: Person | None = None, key: str | None = None
+    ) -> Any:
         """Use a permit; the raw response."""
+        headers = {"Idempotency-Key": key} if key else {}
         return self.client.post(
             f"/v1/permits/{permit['id']}/consume",
             json={"digest": permit["digest"]},
