@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ Open = Callable[[Reviewer], Client]
 
 
 @contextmanager
-def real_server(folder: Path) -> Iterator[Open]:
+def real_server(folder: Path) -> Generator[Open]:
     """The application behind uvicorn, with a thread that reviews what is queued."""
     database = Database(f"sqlite:///{folder / 'errata.db'}")
     database.migrate()
