@@ -47,11 +47,13 @@ class Supervisor:
         self.stopping = False
 
     def start(self, part: Part) -> None:
-        """Start a part and wait until it is ready.
+        """Start a part and wait until it is ready; does nothing once everything is to stop.
 
         Raises:
             Unavailable: It ended, or was not ready in time; the message has its last words.
         """
+        if self.stopping:
+            return
         self._parts.append(part)
         self._launch(part)
         end = time.monotonic() + START_SECONDS

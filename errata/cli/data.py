@@ -4,6 +4,7 @@ In: files and a data folder. Out: rows, bundles, models, figures.
 """
 
 import json
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -37,8 +38,12 @@ def register(app: typer.Typer) -> None:
 
 @contextmanager
 def _progress(file: Path) -> Generator["Progress"]:
-    """A bar over the file's bytes, at a terminal only."""
-    with typer.progressbar(length=file.stat().st_size, label=file.name) as bar:
+    """A bar over the file's bytes, at a terminal only and apart from what is printed."""
+    if not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    size = file.stat().st_size
+    with typer.progressbar(length=size, label=file.name, file=sys.stderr) as bar:
         before = 0
 
         def told(done: int) -> None:

@@ -46,7 +46,8 @@ def up(
     with opened(plan_of(home, port, argilla_port, no_argilla)) as (plan, started, parts):
         stop_on_signals(parts)
         start(plan, started.credentials, parts, typer.echo)
-        show(plan, started)
+        if not parts.stopping:
+            show(plan, started)
         parts.watch()
         typer.echo("Stopping …")
 
