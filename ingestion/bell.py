@@ -8,7 +8,7 @@ too.
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from sqlmodel import col, select
 from starlette.concurrency import run_in_threadpool
@@ -31,6 +31,7 @@ class Bell:
         self._interval = interval
         self._waiters: dict[str, set[asyncio.Event]] = {}
         self._seen = 0
+        self._stopped = False
         self._listens = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
 
@@ -55,19 +56,21 @@ class Bell:
                 del self._waiters[proposal_id]
 
     async def stop(self) -> None:
-        """End the task."""
+        """End the task; not by cancelling it, or its thread would outlive it on a connection."""
+        self._stopped = True
         if self._watch is not None:
-            self._watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watch
+            await self._watch
 
     async def _run(self, listens: asyncio.Event) -> None:
         try:
             self._seen = await run_in_threadpool(self._newest)
+        except Exception as error:  # then some are woken for nothing, but none is forgotten
+            log.warning("the log could not be read: %s", type(error).__name__)
         finally:
             listens.set()
         idle = 0
-        while self._waiters or idle < 100:  # two seconds without a waiter end the task
+        # Two seconds without a waiter end the task.
+        while not self._stopped and (self._waiters or idle < 100):
             await asyncio.sleep(self._interval)
             idle = 0 if self._waiters else idle + 1
             try:

@@ -3,6 +3,10 @@
 In: a database, the application. Out: keys of every role, proposals as JSON, calls.
 """
 
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -10,6 +14,7 @@ from fastapi.testclient import TestClient
 from sqlmodel import Session
 
 from errata.db import Database
+from errata.errors import ErrataError
 from errata.protocol import Proposal, Role
 from ingestion import keys, policies, tables
 
@@ -32,7 +37,7 @@ rules:
     when: {action: transfer, args.amount: {gte: 0, lt: 100}}
     route: auto
   - name: taken back
-    when: {action: short_lived}
+    when: {kind: action, action: short_lived}
     route: queue
     expires_in: 1m
     on_timeout: cancel
@@ -159,3 +164,18 @@ def proposal(**fields: Any) -> Proposal:
     """A proposal; a draft unless told otherwise."""
     given = {"hap": "1", "kind": "draft", "agent": {"id": "desk"}, "content": "Dear Bob, …"}
     return Proposal.model_validate({**given, **fields})
+
+
+def together(count: int, step: Callable[[int], str]) -> Counter[str]:
+    """Run a step in threads that all start at once; what each came to."""
+    barrier = threading.Barrier(count)
+
+    def run(number: int) -> str:
+        barrier.wait()
+        try:
+            return step(number)
+        except ErrataError as error:
+            return error.code
+
+    with ThreadPoolExecutor(count) as pool:
+        return Counter(pool.map(run, range(count)))
