@@ -14,23 +14,24 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.e2e.running import Installation, until
+from tests.e2e.running import Installation, free_ports, until
 
 pytestmark = pytest.mark.argilla
 
 
 def test_a_second_up_on_the_folder_says_so_and_harms_nothing(installation: Installation) -> None:
     before = installation.children()
-    second = Installation(installation.home)
-    done = second.launch("up")
-    assert done.wait(30) == 1
-    said = second.errors("up")
-    second.stop()
-    assert f"errata runs on {installation.home} already" in said
-    assert installation.api in said
-    assert "Traceback" not in said
+    second = installation.run("up", *ports(*free_ports(2)))
+    assert second.returncode == 1
+    assert f"errata runs on {installation.home} already" in second.stderr
+    assert installation.api in second.stderr
+    assert "Traceback" not in second.stderr
     assert installation.children() == before
     assert httpx2.get(f"{installation.api}/readyz").is_success
+
+
+def ports(api: int, argilla: int) -> tuple[str, ...]:
+    return ("--port", str(api), "--argilla-port", str(argilla))
 
 
 @pytest.mark.parametrize("option", ["--port", "--argilla-port"])
@@ -38,11 +39,9 @@ def test_a_taken_port_is_named_with_the_option_that_changes_it(tmp_path: Path, o
     other = Installation(tmp_path / "home")
     port = other.port if option == "--port" else other.argilla_port
     with closing(socket.create_server(("127.0.0.1", port))):
-        assert other.launch("up").wait(30) == 1
-        other.stop()
-    assert f"port {port} is taken by another program; choose one with {option}" in other.errors(
-        "up"
-    )
+        done = other.run("up", *ports(other.port, other.argilla_port))
+    assert done.returncode == 1
+    assert f"port {port} is taken by another program; choose one with {option}" in done.stderr
     assert not (other.home / "credentials.json").exists()
 
 
