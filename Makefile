@@ -3,10 +3,10 @@ PYTHON ?= python3
 UV = .uv/bin/uv
 RUN = .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt check browser test unit notebooks lock wheel up demo bench embedded
+.PHONY: help setup fmt check browser test unit notebooks lock wheel up demo bench embedded bench-argilla
 
 help: ## show the targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
 
 $(UV):
 	$(PYTHON) -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check uv
@@ -49,6 +49,9 @@ lock: $(UV) ## resolve the dependencies anew
 
 embedded: .uv/embedded browser ## test the Argilla server in its own environment
 	cd review/argilla/embedded && $(CURDIR)/.uv/embedded/bin/python -m pytest
+
+bench-argilla: .uv/embedded ## measure ours against Argilla as published
+	cd review/argilla/embedded && PYTHONPATH=tests $(CURDIR)/.uv/embedded/bin/python tests/benchmarks/measure.py
 
 wheel: setup ## build the wheel and try it beside folders of the same names
 	sh tests/wheel_smoke.sh

@@ -34,6 +34,7 @@ def build() -> Edge:
     discretion.keep()
     engine.register()
     shortcuts.take()
+    shortcuts.pack_lightly(argilla.app)
     # Argilla waits a minute for Redis and then gives up; reviewing needs no Redis.
     argilla.configure_redis = lambda: None
     logins.limit()

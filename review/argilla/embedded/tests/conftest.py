@@ -46,6 +46,7 @@ class Server:
     owner_key: str = field(default_factory=secrets.token_urlsafe)
     secret: str = field(default_factory=secrets.token_hex)
     process: subprocess.Popen | None = None
+    others: list[subprocess.Popen] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -70,8 +71,11 @@ class Server:
     def launch(self, *arguments: str, **changes: str) -> subprocess.Popen:
         environment = {k: v for k, v in {**self.environment, **changes}.items() if v}
         with (self.home / f"{arguments[0]}.log").open("a") as log:
-            command = [sys.executable, "-m", "errata_argilla", *arguments]
+            command = self.command(*arguments)
             return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "errata_argilla", *arguments]
 
     def log(self, command: str) -> str:
         return (self.home / f"{command}.log").read_text()
