@@ -106,6 +106,7 @@ def _remember(
 @router.post("/proposals/batch", status_code=202)
 def propose_batch(caller: Caller, body: bodies.Batch, session: Db, now: Now) -> dict[str, Any]:
     """Take in one proposal per line (NDJSON): all of them or none."""
+    keys.require(caller, "agent")
     mistakes: list[dict[str, Any]] = []
     answers: list[dict[str, Any]] = []
     for number, line in _lines(body.raw):

@@ -7,6 +7,8 @@ In: the SQLite template made once, a PostgreSQL where one answers. Out: fixtures
 import os
 import shutil
 import socket
+import threading
+import time
 import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 from psycopg import sql
 from sqlalchemy import make_url, text
@@ -143,3 +146,18 @@ def client(database: Database, people: People) -> Iterator[TestClient]:
 def api(client: TestClient, people: People, database: Database) -> Api:
     """The application with its people."""
     return Api(client, people, database)
+
+
+@pytest.fixture
+def server(database: Database, people: People) -> Iterator[str]:
+    """The application behind uvicorn on a port of its own; its address."""
+    app = create_app(database)
+    running = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", ws="none"))
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    while not running.started:
+        time.sleep(0.005)
+    port = running.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    running.should_exit = True
+    thread.join()
