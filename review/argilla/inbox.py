@@ -4,10 +4,11 @@ In: what Argilla holds, all of it by polling, one record when a webhook hints at
 each version of a response once. A refused answer is kept and shown anew with the reason.
 """
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import Session, col, select
 
 from errata import protocol
@@ -19,6 +20,8 @@ from review import queue
 from review.argilla import answers, records
 from review.argilla.surface import Answer, Pushed, Surface
 from review.tables import ArgillaDataset, ArgillaRecord, Inbox, Review, ReviewPayload
+
+log = logging.getLogger("errata.argilla")
 
 
 def pull(database: Database, surface: Surface, clock: Callable[[], datetime]) -> int:
@@ -37,7 +40,7 @@ def _pull_dataset(
 ) -> int:
     began = clock()
     there = surface.records(name)
-    new = sum(take(database, found, clock) for found in there if found.answers)
+    new = sum(_take_alone(database, found, clock) for found in there if found.answers)
     held = {found.external_id: found.server_id for found in there}
     with database.transaction() as session:
         statement = select(ArgillaRecord).where(
@@ -63,19 +66,39 @@ def _pull_dataset(
     return new
 
 
+def _take_alone(database: Database, found: Pushed, clock: Callable[[], datetime]) -> int:
+    """Take in a record's answers; what cannot be read must not hold up those of other records."""
+    try:
+        return take(database, found, clock)
+    except DBAPIError:
+        raise  # the database, not the answer
+    except Exception:
+        log.exception("the answers to %s cannot be taken in", found.external_id)
+        return 0
+
+
 def take(database: Database, found: Pushed, clock: Callable[[], datetime]) -> int:
     """Take in the answers to one record, each in a transaction of its own.
 
     Returns:
         How many were new.
     """
-    return sum(_take_answer(database, found, answer, clock()) for answer in found.answers)
+    with database.reading() as session:  # most have been seen; looking takes no lock
+        unseen = [
+            one
+            for one in found.answers
+            if session.get(Inbox, (one.response_id, one.updated_at)) is None
+        ]
+    return sum(_take_answer(database, found, answer, clock()) for answer in unseen)
 
 
 def _take_answer(database: Database, found: Pushed, answer: Answer, now: datetime) -> bool:
     with database.transaction() as session:
         record = session.get(ArgillaRecord, found.external_id)
-        if record is None or not _note(session, record, answer):
+        if record is None:
+            return False
+        store.hold(session, record.proposal_id)  # two who see it at once take turns
+        if not _note(session, record, answer):
             return False
         if answer.status != "submitted":
             return True
@@ -84,9 +107,13 @@ def _take_answer(database: Database, found: Pushed, answer: Answer, now: datetim
         entry.review_id = heard.review_id
         session.add(entry)
         row = store.load(session, record.proposal_id)
-        if heard.refusal is not None and row.status in OPEN and row.round == record.round:
+        if heard.refusal is not None and _is_asked(row, record, now):
             _ask_again(session, row, heard, now)
         return True
+
+
+def _is_asked(row: tables.Proposal, record: ArgillaRecord, now: datetime) -> bool:
+    return row.status in OPEN and row.round == record.round and not queue.is_late(row, now)
 
 
 def _note(session: Session, record: ArgillaRecord, answer: Answer) -> bool:

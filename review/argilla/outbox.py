@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from sqlmodel import Session, col, or_, select
 
 from errata.db import Database
-from errata.errors import ErrataError, Unavailable
+from errata.errors import ErrataError, NotFound, Unavailable
 from ingestion import store, tables
 from ingestion.tickets import OPEN
 from review.argilla import inbox, records
 from review.argilla.rest import Dataset
-from review.argilla.surface import Surface
+from review.argilla.surface import NotTaken, Surface
 from review.tables import ArgillaDataset, ArgillaRecord
 
 log = logging.getLogger("errata.argilla")
@@ -56,7 +56,7 @@ def enroll(session: Session, *, now: datetime, limit: int = BATCH) -> int:
     )
     statement = (
         select(tables.Proposal)
-        .where(tables.Proposal.status == "queued", ~has_record)
+        .where(tables.Proposal.status == "queued", tables.Proposal.source == "live", ~has_record)
         .order_by(col(tables.Proposal.received_at))
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -123,7 +123,12 @@ def push(
         claimed = _claim(session, pushing=True, now=clock())
         work = [_prepare(session, record) for record in claimed]
     done = 0
-    placed = [(record, one) for record, one in work if one is not None]
+    placed: list[tuple[ArgillaRecord, records.Placed]] = []
+    for record, one in work:
+        if isinstance(one, ErrataError):
+            _postpone(database, record.external_id, one, clock())
+        else:
+            placed.append((record, one))
     ensure({one.dataset for _, one in placed})
     for dataset in sorted({one.dataset for _, one in placed}):
         batch = [(record, one) for record, one in placed if one.dataset == dataset]
@@ -133,11 +138,22 @@ def push(
 
 def _prepare(
     session: Session, record: ArgillaRecord
-) -> tuple[ArgillaRecord, records.Placed | None]:
+) -> tuple[ArgillaRecord, records.Placed | ErrataError]:
+    """The record as it goes out, or what is wrong with it, which must not hold up the others."""
+    try:
+        return record, _place(session, record)
+    except ErrataError as error:
+        return record, error
+    except Exception as error:
+        log.exception("the record %s cannot be built", record.external_id)
+        return record, ErrataError(f"it cannot be built: {type(error).__name__}")
+
+
+def _place(session: Session, record: ArgillaRecord) -> records.Placed:
     row = store.load(session, record.proposal_id)
     proposal = store.proposal(session, row.id)
     if proposal is None:
-        return record, None
+        raise NotFound("its text has been erased")
     routing = session.exec(
         select(tables.Routing)
         .where(tables.Routing.proposal_id == row.id)
@@ -153,7 +169,7 @@ def _prepare(
         note=record.note,
         correction=inbox.correction(session, record),
     )
-    return record, records.place(asked)
+    return records.place(asked)
 
 
 def _push_batch(
@@ -166,9 +182,11 @@ def _push_batch(
     try:
         ids = surface.push(dataset, [placed.record for _, placed in batch])
     except Unavailable as error:
-        if len(batch) > 1:  # one that Argilla cannot take must not hold up the others
+        if isinstance(error, NotTaken) and len(batch) > 1:
+            # One that Argilla cannot take must not hold up the others.
             return sum(_push_batch(database, surface, dataset, [one], clock) for one in batch)
-        _postpone(database, batch[0][0].external_id, error, clock())
+        for record, _ in batch:
+            _postpone(database, record.external_id, error, clock())
         return 0
     with database.transaction() as session:
         for record, _ in batch:
@@ -183,7 +201,7 @@ def _mark_pushed(
     record.dataset, record.server_id, record.pushed_at = dataset, server_id, now
     record.claimed_until = record.error = None
     session.add(record)
-    row = store.load(session, record.proposal_id)
+    row = store.hold(session, record.proposal_id)
     if row.status == "queued" and row.round == record.round:
         store.move(session, row, "in_review", actor="worker", now=now)
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import httpx2
 
 from errata.errors import Unavailable
-from review.argilla.surface import Answer, Pushed, Record
+from review.argilla.surface import Answer, NotTaken, Pushed, Record
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ class Rest:
         if response.status_code == 404:
             return None
         if not response.is_success:
-            raise Unavailable(
+            raise NotTaken(
                 f"Argilla answered {response.status_code} to {method} {path}: {response.text[:300]}"
             )
         return response.json() if response.content else None

@@ -7,6 +7,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from errata.errors import Unavailable
+
+
+class NotTaken(Unavailable):
+    """The surface answered, and did not take what was sent."""
+
 
 class Suggestion(NamedTuple):
     """A value that a question is prefilled with."""
@@ -54,7 +60,12 @@ class Surface(Protocol):
     """Where people review."""
 
     def push(self, dataset: str, records: Sequence[Record]) -> dict[str, str]:
-        """Create or overwrite records; returns server ids by external id."""
+        """Create or overwrite records; returns server ids by external id.
+
+        Raises:
+            NotTaken: It takes none of them, because of one or more.
+            Unavailable: It does not answer.
+        """
         ...
 
     def remove(self, dataset: str, server_ids: Sequence[str]) -> None:

@@ -36,7 +36,7 @@ async def hear(request: Request) -> dict[str, str]:
 
     A signature holds for five minutes, by the Standard Webhooks scheme.
     """
-    raw = await bodies.read(request, bodies.BATCH_LIMIT)
+    raw = await bodies.read(request, bodies.READ_LIMIT)
     surface: Records | None = request.app.state.argilla
     if surface is None:
         raise Unavailable("this server has no Argilla")
