@@ -67,7 +67,10 @@ def _plain(kind: type[errors.ErrataError]) -> type[errors.ErrataError]:
     return kind if kind.__init__ is errors.ErrataError.__init__ else errors.ErrataError
 
 
-def _retryable(response: httpx2.Response) -> bool:
+def _retryable(call: _Call, response: httpx2.Response) -> bool:
+    """Whether the server may answer otherwise in a moment; reading again is always harmless."""
+    if call.method == "GET":
+        return response.status_code >= 500
     return response.status_code in {502, 503, 504}
 
 
@@ -207,7 +210,7 @@ class Client(_Base):
                 continue
             if response.is_success:
                 return response.json()
-            if not _retryable(response):
+            if not _retryable(call, response):
                 raise _error(response)
             time.sleep(pause)
         raise errors.Unavailable(f"{self.url} did not answer within {self._patience:.0f} s")
@@ -368,7 +371,7 @@ class AsyncClient(_Base):
                 continue
             if response.is_success:
                 return response.json()
-            if not _retryable(response):
+            if not _retryable(call, response):
                 raise _error(response)
             await asyncio.sleep(pause)
         raise errors.Unavailable(f"{self.url} did not answer within {self._patience:.0f} s")

@@ -22,7 +22,7 @@ from errata.client import AsyncClient
 from errata.db import Database
 from errata.demo import agents, desk
 from errata.demo.labelers import Labeler, Login
-from errata.errors import Unavailable
+from errata.errors import ErrataError, Unavailable
 from errata.home import Credentials, Home
 from ingestion import keys
 from ingestion.tables import Decision, Proposal, Receipt
@@ -54,7 +54,10 @@ def start_agents(stage: Stage) -> threading.Thread:
     async def play() -> None:
         api = stage.credentials.api
         async with AsyncClient(api.url, api.agent_key) as client:
-            await agents.work(client, cases, ledger, stage.say)
+            try:
+                await agents.work(client, cases, ledger, stage.say)
+            except ErrataError as error:
+                stage.say(f"the agents stopped: {error.detail}")
 
     thread = threading.Thread(target=lambda: asyncio.run(play()), name="agents", daemon=True)
     thread.start()
