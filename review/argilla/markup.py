@@ -17,6 +17,21 @@ FOLD = 1_500
 FOLD_LINES = 25
 """Characters or lines from which on a text is folded, so that it pushes nothing out of sight."""
 
+HIDDEN_CATEGORIES = {"Cc", "Cf", "Co", "Cn", "Zl", "Zp"}
+HIDDEN = {
+    0x034F,
+    *range(0x115F, 0x1161),
+    *range(0x17B4, 0x17B6),
+    *range(0x180B, 0x1810),
+    0x2800,
+    0x3164,
+    *range(0xFE00, 0xFE0F),  # the sixteenth makes emoji of signs; it comes with every other emoji
+    0xFFA0,
+    *range(0xE0100, 0xE01F0),
+}
+"""Letters and marks that show nothing: those of Unicode's Default_Ignorable_Code_Point that the
+categories above leave out, and the blank Braille cell."""
+
 CHIP = (
     "display:inline-block;padding:1px 8px;margin:0 6px 2px 0;border-radius:9px;font-size:12px;"
     "font-weight:600;border:1px solid"
@@ -41,7 +56,7 @@ def _character(character: str) -> str:
         return character
     if character in "\n\r\t":
         return {"\n": "&#10;", "\r": "<code>CR</code>", "\t": "&#9;"}[character]
-    if unicodedata.category(character) in {"Cc", "Cf", "Co", "Cn", "Zl", "Zp"}:
+    if unicodedata.category(character) in HIDDEN_CATEGORIES or ord(character) in HIDDEN:
         return f"<code>U+{ord(character):04X}</code>"
     if character.isascii():
         return f"&#{ord(character)};"

@@ -96,7 +96,7 @@ def _head(proposal: protocol.Proposal, risk: protocol.RiskLevel | None) -> Itera
     if risk is not None:
         yield markup.chip(f"risk {risk}", RISK_COLOURS[risk])
     if proposal.risk is not None and proposal.risk.amount is not None:
-        yield markup.chip(f"amount {proposal.risk.amount:g}", "orange")
+        yield markup.chip(f"amount {_value(proposal.risk.amount)}", "orange")
     if proposal.risk is not None and proposal.risk.reversible is not None:
         reversible = proposal.risk.reversible
         yield markup.chip(
@@ -146,7 +146,7 @@ def _asked(proposal: protocol.Proposal) -> Iterator[str]:
         case "click":
             assert proposal.point is not None
             yield markup.heading("A click on the screenshot at")
-            rows = [("x", f"{proposal.point.x:g}"), ("y", f"{proposal.point.y:g}")]
+            rows = [("x", _value(proposal.point.x)), ("y", _value(proposal.point.y))]
             yield markup.table(rows, colour="blue")
         case "question" | "exception":
             yield from _question(proposal)
@@ -165,16 +165,25 @@ def _action(action: protocol.Action) -> str:
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, str):
+    """A value exactly; a text without quotes unless it would then read as another value."""
+    if isinstance(value, str) and not _reads_as_json(value):
         return value
     return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
+
+
+def _reads_as_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return not text.strip()  # an empty text would show as nothing at all
+    return True
 
 
 def _candidates(proposal: protocol.Proposal) -> Iterator[str]:
     for letter, candidate in zip(LETTERS, proposal.candidates or (), strict=False):
         yield markup.heading(f"Candidate {letter}")
         if candidate.score is not None:
-            yield markup.chip(f"the agent's score {candidate.score:g}", "grey")
+            yield markup.chip(f"the agent's score {_value(candidate.score)}", "grey")
         if candidate.action is not None:
             yield _action(candidate.action)
         else:
