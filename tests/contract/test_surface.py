@@ -1,0 +1,261 @@
+"""What the bridge needs of Argilla: the fake and the real one keep the same contract."""
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import httpx2
+import pytest
+
+from errata.errors import Unavailable
+from errata.protocol import Proposal
+from review.argilla import records
+from review.argilla.fake import FakeArgilla
+from review.argilla.gateway import Gateway
+from review.argilla.rest import Rest
+from review.argilla.surface import Answer, Pushed, Record, Surface
+from tests.e2e.running import Installation
+from tests.people import at, proposal
+
+PASSWORD = "a long password"
+Say = Callable[[str, str, Mapping[str, Any], str], None]
+"""Answer the record of an external id, as a user, with values, as draft, submitted or discarded."""
+
+
+class Opened(NamedTuple):
+    """A surface, and how people answer on it."""
+
+    surface: Surface
+    say: Say
+
+
+@pytest.fixture(scope="session")
+def argilla(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    running = Installation(tmp_path_factory.mktemp("contract") / "home")
+    try:
+        running.up()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def real(argilla: Installation) -> Iterator[Opened]:
+    credentials = argilla.credentials["argilla"]
+    gateway = Gateway(argilla.argilla, credentials["api_key"], "contract")
+    for name in ("ann", "ben"):
+        assert gateway.user(name, PASSWORD)
+        assert not gateway.user(name, PASSWORD)
+    datasets = {name: gateway.dataset(name) for name in ("draft", "action", "candidates-3")}
+    assert gateway.dataset("draft") == datasets["draft"]
+    rest = Rest(argilla.argilla, credentials["api_key"], datasets)
+    people = {name: _log_in(argilla.argilla, name) for name in ("ann", "ben")}
+
+    def say(external_id: str, username: str, values: Mapping[str, Any], status: str) -> None:
+        name = external_id.partition("_")[0]
+        server_id = next(
+            one.server_id for one in rest.records(name) if one.external_id == external_id
+        )
+        _say(people[username], server_id, values, status)
+
+    yield Opened(rest, say)
+    rest.close()
+    for person in people.values():
+        person.close()
+
+
+def _log_in(url: str, name: str) -> httpx2.Client:
+    person = httpx2.Client(base_url=f"{url}/api/v1", timeout=30)
+    token = person.post("/token", data={"username": name, "password": PASSWORD})
+    person.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
+    return person
+
+
+def _say(person: httpx2.Client, server_id: str, values: Mapping[str, Any], status: str) -> None:
+    body = {"values": {name: {"value": value} for name, value in values.items()}, "status": status}
+    answer = person.post(f"/records/{server_id}/responses", json=body)
+    if answer.status_code == 409:  # the second answer changes the first
+        record = person.get(f"/records/{server_id}").json()
+        answer = person.put(f"/responses/{record['responses'][0]['id']}", json=body)
+    assert answer.is_success, answer.text
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.argilla)])
+def opened(request: pytest.FixtureRequest) -> Opened:
+    if request.param == "real":
+        return request.getfixturevalue("real")
+    fake = FakeArgilla()
+
+    def say(external_id: str, username: str, values: Mapping[str, Any], status: Any) -> None:
+        fake.answer(external_id, username, values, status)
+
+    return Opened(fake, say)
+
+
+def record(asked: Proposal | None = None, **more: Any) -> Record:
+    """A record with an external id of its own that begins with its dataset's name."""
+    asked = asked or proposal()
+    given: dict[str, Any] = {"reason": "no rule", "risk": "low", "expires_at": at(60), **more}
+    placed = records.place(
+        records.Asked(f"@_{uuid.uuid4().hex}:0", asked, "sha256:" + "0" * 64, **given)
+    )
+    return placed.record._replace(
+        external_id=placed.record.external_id.replace("@", placed.dataset)
+    )
+
+
+def find(opened: Opened, dataset: str, external_id: str) -> Pushed | None:
+    there = opened.surface.records(dataset)
+    return next((one for one in there if one.external_id == external_id), None)
+
+
+def only_answer(opened: Opened, dataset: str, external_id: str) -> Answer:
+    found = find(opened, dataset, external_id)
+    assert found is not None
+    (answer,) = found.answers
+    return answer
+
+
+def test_a_record_that_was_pushed_is_there_under_its_id(opened: Opened) -> None:
+    one, other = record(), record(proposal(content="<b>\n\n[x](y)"))
+    ids = opened.surface.push("draft", [one, other])
+    assert set(ids) == {one.external_id, other.external_id}
+    found = find(opened, "draft", one.external_id)
+    assert found == Pushed(ids[one.external_id], one.external_id, [])
+    assert opened.surface.record(ids[one.external_id]) == found
+
+
+def test_pushing_again_changes_no_id_and_loses_no_answer(opened: Opened) -> None:
+    one = record()
+    first = opened.surface.push("draft", [one])
+    opened.say(one.external_id, "ann", {"decision": "approve"}, "submitted")
+    before = only_answer(opened, "draft", one.external_id)
+    assert opened.surface.push("draft", [one]) == first
+    assert only_answer(opened, "draft", one.external_id) == before
+
+
+def test_a_removed_record_is_gone_and_can_be_removed_again(opened: Opened) -> None:
+    one, other = record(), record()
+    ids = opened.surface.push("draft", [one, other])
+    for _ in range(2):
+        opened.surface.remove("draft", [ids[one.external_id]])
+        assert opened.surface.record(ids[one.external_id]) is None
+        assert find(opened, "draft", one.external_id) is None
+    assert find(opened, "draft", other.external_id) is not None
+
+
+def test_a_record_can_be_pushed_anew_after_it_was_removed(opened: Opened) -> None:
+    one = record()
+    ids = opened.surface.push("draft", [one])
+    opened.surface.remove("draft", list(ids.values()))
+    again = opened.surface.push("draft", [one])
+    assert again[one.external_id] != ids[one.external_id]
+    assert find(opened, "draft", one.external_id) is not None
+
+
+@pytest.mark.parametrize("status", ["draft", "submitted", "discarded"])
+def test_an_answer_comes_with_its_status_and_its_givers_name(opened: Opened, status: str) -> None:
+    one = record()
+    opened.surface.push("draft", [one])
+    opened.say(one.external_id, "ann", {"decision": "reject", "reason": "tone"}, status)
+    answer = only_answer(opened, "draft", one.external_id)
+    assert (answer.status, answer.username) == (status, "ann")
+    assert answer.values == {"decision": "reject", "reason": "tone"}
+
+
+def test_a_changed_answer_is_the_same_one_at_a_later_time(opened: Opened) -> None:
+    one = record()
+    opened.surface.push("draft", [one])
+    opened.say(one.external_id, "ann", {"decision": "reject"}, "draft")
+    first = only_answer(opened, "draft", one.external_id)
+    opened.say(one.external_id, "ann", {"decision": "approve"}, "submitted")
+    second = only_answer(opened, "draft", one.external_id)
+    assert second.response_id == first.response_id
+    assert second.updated_at > first.updated_at
+    assert second.inserted_at == first.inserted_at
+    assert (second.status, second.values) == ("submitted", {"decision": "approve"})
+
+
+def test_everyone_answers_for_themselves(opened: Opened) -> None:
+    one = record()
+    ids = opened.surface.push("draft", [one])
+    opened.say(one.external_id, "ann", {"decision": "reject"}, "submitted")
+    opened.say(one.external_id, "ben", {"decision": "approve"}, "submitted")
+    found = opened.surface.record(ids[one.external_id])
+    assert found is not None
+    said = {answer.username: answer.values["decision"] for answer in found.answers}
+    assert said == {"ann": "reject", "ben": "approve"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Grüße,\r\n€5 back",
+        "  spaces  \n\n\nlines \n",
+        "<b>& [x](y) `z` \\n</b>",
+        '{"amount": 1.10, "note": "é🙂\\u202e"}',
+    ],
+)
+def test_a_text_comes_back_byte_for_byte(opened: Opened, text: str) -> None:
+    one = record()
+    opened.surface.push("draft", [one])
+    values = {"decision": "edit", "correction": text, "comment": text}
+    opened.say(one.external_id, "ann", values, "submitted")
+    assert only_answer(opened, "draft", one.external_id).values == values
+
+
+def test_a_ranking_comes_back_with_its_ties(opened: Opened) -> None:
+    choice = proposal(
+        kind="candidates",
+        content=None,
+        candidates=[{"id": one, "content": one} for one in ("x", "y", "z")],
+    )
+    one = record(choice)
+    opened.surface.push("candidates-3", [one])
+    ranking = [
+        {"value": "B", "rank": 1},
+        {"value": "A", "rank": 2},
+        {"value": "C", "rank": 2},
+    ]
+    values = {"decision": "approve", "ranking": ranking, "best": "B"}
+    opened.say(one.external_id, "ann", values, "submitted")
+    found = only_answer(opened, "candidates-3", one.external_id).values
+    assert found["best"] == "B"
+    ranks = {entry["value"]: entry["rank"] for entry in found["ranking"]}
+    assert ranks == {"A": 2, "B": 1, "C": 2}
+
+
+def test_more_records_than_fit_a_page_all_come(opened: Opened) -> None:
+    many = [
+        record(proposal(kind="action", content=None, action={"name": "n", "arguments": {"n": n}}))
+        for n in range(210)
+    ]
+    ids = opened.surface.push("action", many)
+    assert len(set(ids.values())) == 210
+    there = {one.external_id for one in opened.surface.records("action")}
+    assert there >= set(ids)
+    opened.surface.remove("action", list(ids.values()))
+    assert {one.external_id for one in opened.surface.records("action")}.isdisjoint(ids)
+
+
+def test_a_record_of_the_largest_size_that_is_shown_is_taken(opened: Opened) -> None:
+    # every character an entity, twice with the suggestion
+    one = record(proposal(content="<" * 199_000))
+    ids = opened.surface.push("draft", [one])
+    assert find(opened, "draft", one.external_id) is not None
+    opened.surface.remove("draft", list(ids.values()))
+
+
+def test_an_unknown_record_is_none(opened: Opened) -> None:
+    assert opened.surface.record(str(uuid.uuid4())) is None
+
+
+def test_a_surface_that_does_not_answer_says_so() -> None:
+    nobody = Rest("http://127.0.0.1:9", "key", {})
+    with pytest.raises(Unavailable, match="does not answer"):
+        nobody.record("any")
+    nobody.close()
+    fake = FakeArgilla()
+    fake.down = True
+    with pytest.raises(Unavailable):
+        fake.record("any")
