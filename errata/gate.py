@@ -11,11 +11,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from errata import errors
 from errata.digest import action_body, digest
 from errata.protocol import Action, Agent, Decision, Permit, Proposal, Receipt
+
+ARGUMENTS = TypeAdapter(dict[str, Any], config=ConfigDict(ser_json_inf_nan="constants"))
+"""Arguments as JSON; NaN stays what it is and is refused, where pydantic would make it null."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -53,20 +56,29 @@ class Gate(NamedTuple):
         )
 
     def ask(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Proposal:
+        """The proposal of a call.
+
+        Raises:
+            TypeError: The arguments do not fit the function's signature.
+            Malformed: They are nothing that JSON can carry exactly.
+        """
         bound = inspect.signature(self.function).bind(*args, **kwargs)
         bound.apply_defaults()
-        arguments = TypeAdapter(dict[str, Any]).dump_python(dict(bound.arguments), mode="json")
+        arguments = ARGUMENTS.dump_python(dict(bound.arguments), mode="json")
         tool = {"name": self.name, "parameters": self.schema}
         if self.function.__doc__:
             tool["description"] = inspect.cleandoc(self.function.__doc__)
-        return Proposal(
-            hap="1",
-            kind="action",
-            agent=self.agent,
-            action=Action(name=self.name, arguments=arguments),
-            tools=({"type": "function", "function": tool},),
-            **self.extra,
-        )
+        try:
+            return Proposal(
+                hap="1",
+                kind="action",
+                agent=self.agent,
+                action=Action(name=self.name, arguments=arguments),
+                tools=({"type": "function", "function": tool},),
+                **self.extra,
+            )
+        except ValidationError as error:
+            raise errors.Malformed(f"the call cannot be proposed: {error}") from error
 
     def version(self, decision: Decision) -> Action:
         """The approved call, which must be to this very tool."""
@@ -92,7 +104,7 @@ class Gate(NamedTuple):
 
     def digest(self, arguments: dict[str, Any], permit: Permit) -> str:
         """Over the arguments as they will be passed, not as the server said they are."""
-        passed = TypeAdapter(dict[str, Any]).dump_python(arguments, mode="json")
+        passed = ARGUMENTS.dump_python(arguments, mode="json")
         return digest(
             agent=self.agent.id,
             kind="action",
