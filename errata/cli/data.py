@@ -78,7 +78,7 @@ def import_reviews(file: InputFile, home: HomeOption = None, as_json: JsonOption
     """
     from review import imports as landing
 
-    with database(home) as opened, _progress(file) as progress:
+    with database(home, make=True) as opened, _progress(file) as progress:
         done = landing.reviews(opened, file, now=datetime.now(UTC), progress=progress)
     _account(done, as_json)
 
@@ -91,7 +91,7 @@ def import_chat(file: InputFile, home: HomeOption = None, as_json: JsonOption = 
     """
     from review import imports as landing
 
-    with database(home) as opened, _progress(file) as progress:
+    with database(home, make=True) as opened, _progress(file) as progress:
         done = landing.chat(opened, file, now=datetime.now(UTC), progress=progress)
     _account(done, as_json)
 
@@ -107,7 +107,7 @@ def import_proposals(file: InputFile, home: HomeOption = None, as_json: JsonOpti
     from review import imports as landing
 
     key = Home(settings(home=home).home).credentials().api.agent_key
-    with database(home) as opened, _progress(file) as progress:
+    with database(home, make=True) as opened, _progress(file) as progress:
         with opened.reading() as session:
             caller = keys.authenticate(session, key).id
         done = landing.proposals(

@@ -35,7 +35,7 @@ def create(
     """
     from ingestion import keys
 
-    with database(home) as opened, opened.transaction() as session:
+    with database(home, make=True) as opened, opened.transaction() as session:
         made = keys.create(
             session,
             role,

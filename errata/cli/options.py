@@ -49,18 +49,29 @@ def open_home(home: Path | None) -> "Home":
 
 
 @contextmanager
-def database(home: Path | None) -> Generator["Database"]:
+def database(home: Path | None, *, make: bool = False) -> Generator["Database"]:
     """The open and migrated database of a data folder.
 
+    Args:
+        home: As given on the command line.
+        make: Whether a folder that is none yet becomes one; for what brings the first rows. What
+            only reads must not answer a mistyped name with an empty database.
+
     Raises:
+        NotFound: There is no such data folder.
         Unavailable: It does not answer.
     """
     from sqlalchemy.exc import OperationalError
 
     from errata import db
-    from errata.errors import Unavailable
+    from errata.errors import NotFound, Unavailable
 
-    opened = db.Database(settings(home=home).database)
+    chosen = settings(home=home)
+    if not make and chosen.database_url is None and not (chosen.home / "errata.db").exists():
+        raise NotFound(
+            f"{chosen.home} is no data folder yet; give another --home, or run `errata up`"
+        )
+    opened = db.Database(chosen.database)
     opened.migrate()
     db.use(opened)
     try:

@@ -38,7 +38,7 @@ def apply(file: PolicyFile, home: HomeOption = None) -> None:
     """
     from ingestion import policies
 
-    with database(home) as opened, opened.transaction() as session:
+    with database(home, make=True) as opened, opened.transaction() as session:
         in_force = policies.apply(session, _text(file), actor="cli", now=datetime.now(UTC))
     typer.echo(f"{file} is active, version {in_force.version}")
 

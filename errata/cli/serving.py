@@ -162,7 +162,7 @@ def worker(home: HomeOption = None) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
-    with database(home) as opened:
+    with database(home, make=True) as opened:
         Worker(opened, argilla, chosen.poll_seconds, stop).run()
 
 

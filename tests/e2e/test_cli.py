@@ -138,7 +138,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "damaged" / "errata.db").write_text("this is no database, however long it is" * 99)
     (folder / "damaged-credentials").mkdir()
     (folder / "damaged-credentials" / "credentials.json").write_text("{")
-    assert call("report", "--json", "--home", str(folder / "newer")).returncode == 0
+    # The second is the default folder, for commands that are given without --home.
+    for home in ("newer", ".errata"):
+        made = call("key", "create", "--role", "agent", "--name", "a", "--home", str(folder / home))
+        assert made.returncode == 0, made.stderr
     with closing(sqlite3.connect(folder / "newer" / "errata.db")) as database, database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
     return folder
@@ -163,3 +166,13 @@ def test_a_wrong_key_is_told_as_such_by_the_sdk(installation: Installation) -> N
     with client, pytest.raises(Unauthorized) as wrong:
         client.propose(kind="draft", agent={"id": "a"}, content="Hi")
     assert "key" in wrong.value.detail
+
+
+@pytest.mark.parametrize(
+    "command", [("report",), ("audit", "verify"), ("export", "dpo", "out"), ("key", "list")]
+)
+def test_a_mistyped_folder_is_named_and_not_made(command: tuple[str, ...], tmp_path: Path) -> None:
+    done = call(*command, "--home", "mistyped", folder=tmp_path)
+    assert done.returncode == 1
+    assert "mistyped is no data folder yet" in done.stderr
+    assert list(tmp_path.iterdir()) == []
