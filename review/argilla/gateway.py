@@ -41,7 +41,8 @@ class Gateway:
     """
 
     def __init__(self, url: str, api_key: str, workspace: str) -> None:
-        self._client = rg.Argilla(api_url=url, api_key=api_key, timeout=60)
+        # No retries of its own: they would hold up the worker's other steps, which tries again.
+        self._client = rg.Argilla(api_url=url, api_key=api_key, timeout=60, retries=0)
         self._workspace_name = workspace
 
     def workspace(self) -> rg.Workspace:

@@ -1,0 +1,157 @@
+"""The data folder and an installation's first and later starts."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from errata import home, installation
+from errata.db import Database
+from errata.errors import Conflict, NotFound
+from errata.home import Home, Running
+from errata.installation import Plan
+from errata.settings import Settings
+from errata.supervisor import Supervisor, free_port
+from ingestion import events, keys, policies
+from ingestion.policy_file import BadPolicy
+from tests.people import NOW, at
+
+CREDENTIALS = home.Credentials(
+    home.Api("http://a", "k1", "k2"), home.Argilla("http://b", "owner", "p", "k3")
+)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Home:
+    found = Home(tmp_path / "home")
+    found.make()
+    return found
+
+
+def test_what_is_kept_belongs_to_the_owner_alone(folder: Home) -> None:
+    folder.keep_credentials(CREDENTIALS)
+    secret = folder.secret("redis")
+    assert folder.credentials() == CREDENTIALS
+    assert mode(folder.path / "credentials.json") == 0o600
+    assert mode(folder.argilla / "redis.secret") == 0o600
+    assert mode(folder.path) == 0o700
+    assert folder.secret("redis") == secret
+    assert folder.secret("other") != secret
+    assert len(secret) == 64
+    assert sorted(one.name for one in folder.path.iterdir()) == [
+        "argilla",
+        "credentials.json",
+        "logs",
+    ]
+
+
+def test_a_folder_without_a_first_start_says_what_to_do(folder: Home) -> None:
+    assert not folder.has_credentials()
+    with pytest.raises(NotFound, match="run `errata up` or give --home"):
+        folder.credentials()
+
+
+def test_a_second_start_on_the_same_folder_is_refused_with_who_has_it(folder: Home) -> None:
+    with folder.lock():
+        with pytest.raises(Conflict, match="starting or stopping"):
+            folder.lock()
+        folder.say_running(Running(7, "http://api", "http://argilla", {"api": 8}))
+        with pytest.raises(Conflict, match=r"process 7: API http://api, Argilla http://argilla"):
+            Home(folder.path).lock()
+        folder.say_running(None)
+        assert folder.running() is None
+    with folder.lock():
+        pass
+
+
+def test_a_broken_note_of_what_runs_is_as_none(folder: Home) -> None:
+    for text in ("", "[]", "{", '{"pid": 1}'):
+        (folder.path / "running.json").write_text(text)
+        assert folder.running() is None
+
+
+# --- installing ---
+
+
+def plan_for(folder: Home, **more: object) -> Plan:
+    settings = Settings.model_validate({"home": folder.path, "port": 1, "argilla_port": 2, **more})
+    return Plan(settings, folder, argilla=False)
+
+
+@pytest.fixture
+def store(folder: Home) -> Database:
+    return Database(f"sqlite:///{folder.path / 'errata.db'}")
+
+
+def test_the_first_start_makes_keys_and_policy_and_later_ones_keep_them(
+    folder: Home, store: Database
+) -> None:
+    first = installation.prepare(plan_for(folder), store, NOW)
+    again = installation.prepare(plan_for(folder, port=9), store, at(60))
+    assert (first.first, again.first) == (True, False)
+    assert again.credentials.api.url == "http://127.0.0.1:9"
+    assert again.credentials.api.admin_key == first.credentials.api.admin_key
+    assert again.credentials.argilla.password == first.credentials.argilla.password
+    assert json.loads((folder.path / "credentials.json").read_text())["api"]["url"].endswith(":9")
+    with store.reading() as session:
+        api = first.credentials.api
+        assert keys.authenticate(session, api.admin_key).roles == ["admin", "reviewer"]
+        assert keys.authenticate(session, api.agent_key).roles == ["agent"]
+        assert policies.in_force(session).policy.default.route == "queue"
+        assert events.verify(session).faults == []
+    store.close()
+
+
+def test_a_policy_that_lies_there_before_is_the_one_that_is_used(
+    folder: Home, store: Database
+) -> None:
+    folder.policy.write_text("version: 1\ndefault: {route: block}\n")
+    installation.prepare(plan_for(folder), store, NOW)
+    with store.reading() as session:
+        assert policies.in_force(session).policy.default.route == "block"
+    assert folder.policy.read_text().endswith("{route: block}\n")
+    store.close()
+
+
+def test_a_start_with_a_broken_policy_installs_nothing(folder: Home, store: Database) -> None:
+    folder.policy.write_text("version: 1\nrulez: []\n")
+    with pytest.raises(BadPolicy, match="line 2, rulez"):
+        installation.prepare(plan_for(folder), store, NOW)
+    assert not folder.has_credentials()
+    with store.reading() as session:
+        assert keys.list_all(session) == []
+    store.close()
+
+
+def test_ones_own_argilla_is_used_with_its_key(folder: Home, store: Database) -> None:
+    plan = plan_for(folder, argilla_url="https://argilla.example", argilla_api_key="mine")
+    credentials = installation.prepare(plan, store, NOW).credentials
+    assert credentials.argilla[::3] == ("https://argilla.example", "mine")
+    store.close()
+
+
+def test_a_port_that_is_taken_is_named_with_its_option(folder: Home) -> None:
+    plan = plan_for(folder, port=free_port(), argilla_port=free_port())
+    installation.check_ports(plan)
+    import socket
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", plan.settings.port))
+        other.listen()
+        with pytest.raises(Conflict, match=f"port {plan.settings.port} is taken.*--port"):
+            installation.check_ports(plan)
+
+
+def test_an_opened_installation_holds_its_folder_and_lets_it_go(folder: Home) -> None:
+    plan = plan_for(folder, port=free_port())
+    with installation.opened(plan) as held:
+        assert isinstance(held.parts, Supervisor)
+        with pytest.raises(Conflict):
+            folder.lock()
+    folder.lock().release()
+    assert folder.running() is None

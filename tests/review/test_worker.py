@@ -1,0 +1,77 @@
+"""The worker: it goes on whatever fails, and looks after time without Argilla too."""
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlmodel import select
+
+from errata.db import Database
+from errata.errors import Unavailable
+from ingestion import intake, tables
+from review import worker
+from review.worker import Argilla, Job, Worker
+from tests.people import People, proposal
+
+
+def test_what_nobody_answers_in_time_ends_without_argilla(
+    database: Database, people: People
+) -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=2)
+    with database.transaction() as session:
+        intake.take(session, proposal(), people.agent.principal, now=long_ago)
+    stop = threading.Event()
+    thread = threading.Thread(target=Worker(database, None, 1, stop).run)
+    thread.start()
+    end = time.monotonic() + 20
+    outcome = None
+    while outcome is None and time.monotonic() < end:
+        time.sleep(0.02)
+        with database.reading() as session:
+            outcome = session.exec(select(tables.Decision.outcome)).first()
+    stop.set()
+    thread.join()
+    assert outcome == "expired"
+
+
+def test_an_argilla_that_is_not_there_stops_nothing_else(
+    sqlite_database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop = threading.Event()
+    nowhere = Argilla("http://127.0.0.1:9", "key", "errata", None)
+    thread = threading.Thread(target=Worker(sqlite_database, nowhere, 0.05, stop).run)
+    thread.start()
+    end = time.monotonic() + 20
+    while "will be tried again" not in caplog.text and time.monotonic() < end:
+        time.sleep(0.02)
+    assert thread.is_alive()
+    stop.set()
+    thread.join()
+    assert "will be tried again" in caplog.text
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), ValueError("a fault of ours")])
+def test_a_step_that_fails_waits_longer_each_time_and_recovers(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    clock = [datetime(2026, 1, 1, tzinfo=UTC)]
+    monkeypatch.setattr(worker, "now", lambda: clock[0])
+    runs: list[float] = []
+    failing = [True]
+
+    def step() -> None:
+        runs.append((clock[0] - datetime(2026, 1, 1, tzinfo=UTC)).total_seconds())
+        if failing[0]:
+            raise error
+
+    job = Job(step, every=1)
+    for _ in range(200):
+        job.run_when_due()
+        clock[0] += timedelta(seconds=1)
+    assert runs == [0, 2, 6, 14, 30, 60, 90, 120, 150, 180]
+    failing[0] = False
+    for _ in range(30):
+        job.run_when_due()
+        clock[0] += timedelta(seconds=1)
+    assert runs[-3:] == [227, 228, 229]
