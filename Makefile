@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV = .uv/bin/uv
 RUN = .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt check browser test unit notebooks lock wheel up demo bench embedded bench-argilla
+.PHONY: help setup fmt check browser test unit notebooks lock wheel up demo bench embedded conformance bench-argilla
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -49,6 +49,9 @@ lock: $(UV) ## resolve the dependencies anew
 
 embedded: .uv/embedded browser ## test the Argilla server in its own environment
 	cd review/argilla/embedded && $(CURDIR)/.uv/embedded/bin/python -m pytest
+
+conformance: .uv/embedded ## run Argilla's own tests on our search and our server
+	cd review/argilla/embedded && UV=$(CURDIR)/$(UV) PYTHONPATH=tests:. $(CURDIR)/.uv/embedded/bin/python -m conformance.run
 
 bench-argilla: .uv/embedded ## measure ours against Argilla as published
 	cd review/argilla/embedded && PYTHONPATH=tests $(CURDIR)/.uv/embedded/bin/python tests/benchmarks/measure.py

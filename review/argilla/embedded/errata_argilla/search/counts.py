@@ -1,8 +1,10 @@
 """Counts and extremes. In: a dataset, a person or a metadata property. Out: Argilla's metrics."""
 
+from math import inf
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 from argilla_server.enums import MetadataPropertyType
 from argilla_server.models import MetadataProperty, Record, Response
 from argilla_server.search_engine.base import (
@@ -57,12 +59,22 @@ async def metadata(session: AsyncSession, found: MetadataProperty) -> MetadataMe
     least, most = (await session.execute(extremes)).one()
     if found.type == MetadataPropertyType.integer:
         return IntegerMetadataMetrics(min=_integer(least), max=_integer(most))
-    return FloatMetadataMetrics(min=least, max=most)
+    return FloatMetadataMetrics(min=_outward(least, -inf), max=_outward(most, inf))
 
 
 def _with_total(rows: Any) -> dict[str, int]:
     counts = {status.value: count for status, count in rows}
     return {"total": sum(counts.values()), **counts}
+
+
+def _outward(value: float | None, direction: float) -> float | None:
+    """Round to 32 bits, as Argilla's clients are used to, but never past the value."""
+    if value is None:
+        return None
+    rounded = np.float32(value)
+    if (rounded - value) * direction < 0:
+        rounded = np.nextafter(rounded, np.float32(direction))
+    return float(rounded)
 
 
 def _integer(value: float | None) -> int | None:

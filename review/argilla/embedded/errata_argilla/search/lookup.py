@@ -44,17 +44,25 @@ LANGUAGES = {
 }
 
 
-def compile(query: Query, dataset: UUID, dialect: str) -> Lookup:
-    """Say a query to the index of a dialect, for one dataset."""
-    compiler = _Compiler(LANGUAGES[dialect], words.mark(dataset))
+def compile(query: Query, dataset: UUID, dialect: str, everywhere: bool) -> Lookup:
+    """Say a query to the index of a dialect, for one dataset.
+
+    Args:
+        query: What a record must hold.
+        dataset: Whose records are meant.
+        dialect: The name of the database.
+        everywhere: Whether in any field; the index does not tell fields apart.
+    """
+    compiler = _Compiler(LANGUAGES[dialect], words.mark(dataset), everywhere)
     found = compiler.compile(query, 0)
     everything = compiler.everything.expression
     return Lookup(f"{everything}{compiler.language.every}{found.expression}", found.exact)
 
 
 class _Compiler:
-    def __init__(self, language: Language, everything: str) -> None:
+    def __init__(self, language: Language, everything: str, everywhere: bool) -> None:
         self.language = language
+        self.everywhere = everywhere
         self.everything = Lookup(language.quote(everything), exact=True)
 
     def compile(self, query: Query, depth: int) -> Lookup:
@@ -64,7 +72,7 @@ class _Compiler:
             case Phrase(found, slop):
                 return self._phrase(found, slop)
             case Prefix(stem):
-                return Lookup(self.language.quote(stem) + self.language.prefix, exact=True)
+                return Lookup(self.language.quote(stem) + self.language.prefix, self.everywhere)
             case Every(parts):
                 return self._every(parts, depth)
             case Some(parts):
@@ -81,7 +89,7 @@ class _Compiler:
     def _phrase(self, found: tuple[str, ...], slop: int) -> Lookup:
         quote = self.language.quote
         if len(found) == 1 or (self.language.phrases and not slop):
-            return Lookup(quote(" ".join(found)), exact=True)
+            return Lookup(quote(" ".join(found)), self.everywhere)
         return self._join([Lookup(quote(word), exact=False) for word in found], self.language.every)
 
     def _every(self, parts: tuple[Query, ...], depth: int) -> Lookup:

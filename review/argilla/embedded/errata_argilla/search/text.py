@@ -64,10 +64,10 @@ async def matches(
     query = parse(wanted.q)
     if query is None:
         return SearchResponses(items=[], total=0)
-    said = lookup.compile(query, known.id, known.dialect)
     everywhere = len(fields) == len(known.texts)
+    said = lookup.compile(query, known.id, known.dialect, everywhere)
     unread = await session.scalar(_unread(known))
-    if said.exact and everywhere and not unread:
+    if said.exact and not unread:
         return await _from_index(session, known, said, where, page)
     reader = _Reader(query, {known.fields[name].id: name for name in fields}, known)
     found = await reader.read(session, _candidates(known, said, unread).where(*where), page.order)
@@ -106,8 +106,9 @@ async def _from_index(
     wanted = rows.add_columns(points, total).order_by(*order).offset(page.offset).limit(page.limit)
     found = (await session.execute(wanted)).all()
     items = [SearchResponseItem(record_id=id_, score=each) for id_, each, _ in found]
-    if found or not page.offset:
-        return SearchResponses(items=items, total=found[0][-1] if found else 0)
+    if found:
+        return SearchResponses(items=items, total=found[0][-1])
+    # Nothing on this page does not mean nothing on the others.
     counted = await session.scalar(rows.with_only_columns(func.count()))
     return SearchResponses(items=[], total=counted)
 

@@ -123,7 +123,7 @@ def _fields(
     for dataset, id_, name, settings in connection.execute(
         query.where(Field.dataset_id.in_(datasets)).order_by(Field.inserted_at)
     ):
-        found.setdefault(dataset, []).append((id_, name, settings["type"]))
+        found.setdefault(dataset, []).append((id_, name, settings.get("type", "text")))
     return found
 
 
