@@ -18,7 +18,7 @@ from errata.errors import Conflict, Malformed
 from errata.home import Home
 
 DATABASES = ("errata.db", "argilla/argilla.db")
-FILES = ("credentials.json", "policy.yaml", "ledger.jsonl", "demo-labelers.json")
+FILES = ("credentials.json", "policy.yaml", "ledger.jsonl")
 SECRETS = "argilla/*.secret"
 MARK = "errata-backup-1"
 """First entry of an archive."""
