@@ -153,6 +153,8 @@ def _response(proposal: protocol.Proposal, values: Mapping[str, Any]) -> Any:
     if not isinstance(text, str) or not text.strip():
         raise Malformed("choose an option or write an answer", field="answer")
     schema = proposal.response_schema
+    if schema is None and text.strip() in {f"{n}" for n in range(1, len(options) + 1)}:
+        return options[int(text) - 1].id  # what has a number on the screen can be written as it
     if schema is None or schema.get("type") == "string":
         return text
     try:

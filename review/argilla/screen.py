@@ -15,6 +15,8 @@ from review.argilla import markup
 
 LARGEST = 200_000
 """Characters of what is to be decided; what is longer cannot be shown whole, so not approved."""
+LARGEST_PAGE = 4_000_000
+"""Characters of a whole page, which Argilla takes and a browser shows."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 RISK_COLOURS = {"low": "green", "medium": "orange", "high": "red", "critical": "red"}
@@ -47,11 +49,11 @@ def render(
         note: Why the last answer was refused.
 
     Raises:
-        CannotRender: What is to be decided is too long to be shown whole.
+        CannotRender: What is to be decided, or all that stands around it, is too long.
     """
     if size(proposal) > LARGEST:
         raise CannotRender(f"it has {size(proposal)} characters, {LARGEST} can be shown")
-    return markup.page(
+    page = markup.page(
         [
             *_note(note),
             *_head(proposal, risk),
@@ -62,6 +64,9 @@ def render(
             *_provenance(proposal, digest, reason),
         ]
     )
+    if len(page) > LARGEST_PAGE:
+        raise CannotRender("what stands around it is too long")
+    return page
 
 
 def render_unshowable(proposal: protocol.Proposal, *, digest: str, problem: str) -> str:

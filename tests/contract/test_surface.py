@@ -9,7 +9,7 @@ import pytest
 
 from errata.errors import Unavailable
 from errata.protocol import Proposal
-from review.argilla import records
+from review.argilla import records, screen
 from review.argilla.fake import FakeArgilla
 from review.argilla.gateway import Gateway
 from review.argilla.rest import Rest
@@ -239,8 +239,9 @@ def test_more_records_than_fit_a_page_all_come(opened: Opened) -> None:
 
 
 def test_a_record_of_the_largest_size_that_is_shown_is_taken(opened: Opened) -> None:
-    # every character an entity, twice with the suggestion
-    one = record(proposal(content="<" * 199_000))
+    texts = [{"text": "<" * 20_000, "origin": "web", "trusted": False}] * 28
+    one = record(proposal(content="<" * 199_000, evidence=texts))
+    assert len(one.fields["proposal"]) > 0.9 * screen.LARGEST_PAGE
     ids = opened.surface.push("draft", [one])
     assert find(opened, "draft", one.external_id) is not None
     opened.surface.remove("draft", list(ids.values()))

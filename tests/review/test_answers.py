@@ -134,7 +134,10 @@ def test_own_arguments_belong_to_the_candidate_that_was_chosen() -> None:
     ("asked", "values", "response"),
     [
         (question(options=OPTIONS), {"option": "2"}, "b"),
+        (question(options=OPTIONS), {"answer": " 2 "}, "b"),
+        (question(options=OPTIONS), {"answer": "3"}, "3"),
         (question(), {"answer": "tomorrow"}, "tomorrow"),
+        (question(), {"answer": "1"}, "1"),
         (question(response_schema={"type": "string"}), {"answer": "7"}, "7"),
         (question(response_schema={"type": "integer"}), {"answer": "7"}, 7),
         (question(response_schema={"type": "object"}), {"answer": '{"a": 1}'}, {"a": 1}),

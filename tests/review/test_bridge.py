@@ -317,6 +317,24 @@ def test_an_answer_seen_by_many_at_once_is_stored_once(desk: Desk) -> None:
     assert len(desk.reviews()) == 1
 
 
+def test_answers_of_several_people_taken_in_at_once_decide_once(desk: Desk) -> None:
+    id_ = desk.ask()
+    desk.work()
+    with desk.database.transaction() as session:
+        for number in range(6):
+            keys.create(session, "reviewer", f"r{number}", actor="test", now=NOW)
+    for number in range(6):
+        desk.argilla.answer(f"{id_}:0", f"r{number}", {"decision": "approve"})
+    (found,) = desk.argilla.records("draft")
+
+    def take(number: int) -> str:
+        one = found._replace(answers=[found.answers[number]])
+        return str(inbox.take(desk.database, one, desk.clock))
+
+    assert together(6, take) == {"1": 6}
+    assert sorted(one.accepted for one in desk.reviews()) == [False] * 5 + [True]
+
+
 @pytest.mark.parametrize("status", ["draft", "discarded"])
 def test_a_draft_and_a_discard_are_no_answers(desk: Desk, status: Any) -> None:
     id_ = desk.ask()

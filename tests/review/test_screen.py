@@ -249,6 +249,13 @@ def test_what_is_to_be_decided_is_never_cut() -> None:
         render(proposal(content="x" * (screen.LARGEST + 1)))
 
 
+def test_a_proposal_with_too_much_around_it_can_only_be_rejected() -> None:
+    texts = [{"text": "<" * 20_000, "origin": "web", "trusted": False}] * 41
+    with pytest.raises(screen.CannotRender, match="around it is too long"):
+        render(proposal(evidence=texts))
+    assert render(proposal(evidence=texts[:39])).text
+
+
 def test_a_long_conversation_says_how_much_of_it_is_missing() -> None:
     prompt = [{"role": "user", "content": f"message {n}!"} for n in range(50)]
     shown = render(proposal(prompt=prompt)).text
