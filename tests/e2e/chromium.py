@@ -1,6 +1,6 @@
-"""A Chromium for the browser tests.
+"""A Chromium for the browser tests, and the way into Argilla with it.
 
-In: the machine. Out: the path of a Chromium. Run as a program it installs one where there is none:
+In: the machine. Out: the path of a Chromium; a page that is signed in. Run as a program it installs one where there is none:
 from the system's packages where we may, else Playwright's own.
 """
 
@@ -9,6 +9,20 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+FLAGS = [
+    "--no-sandbox",  # root needs it; the pages are our own
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
@@ -24,6 +38,17 @@ def find() -> Path | None:
     with sync_playwright() as playwright:
         own = Path(playwright.chromium.executable_path)
     return own if own.exists() else None
+
+
+def sign_in(page: "Page", url: str, name: str, password: str) -> None:
+    """Sign in to Argilla as a person does."""
+    from playwright.sync_api import expect
+
+    page.goto(f"{url}/sign-in")
+    page.fill("input[type=text]", name)
+    page.fill("input[type=password]", password)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Your datasets")).to_be_visible(timeout=20_000)
 
 
 def install() -> None:

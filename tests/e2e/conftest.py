@@ -1,9 +1,11 @@
-"""One running installation for the tests that can share it."""
+"""One running installation for the tests that can share it, and a browser's page."""
 
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Page, sync_playwright
 
+from tests.e2e import chromium
 from tests.e2e.running import Installation
 
 
@@ -15,3 +17,14 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         yield running
     finally:
         running.stop()
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    found = chromium.find()
+    assert found is not None, "no Chromium: run `make browser`, or set ERRATA_SKIP_BROWSER=1"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(found), args=chromium.FLAGS)
+        context = browser.new_context(viewport={"width": 1400, "height": 1000}, locale="en")
+        yield context.new_page()
+        browser.close()

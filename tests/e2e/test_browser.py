@@ -3,14 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 import errata
-from tests.e2e import chromium
+from tests.e2e.chromium import sign_in
 from tests.e2e.running import Installation, until
 
 pytestmark = [
@@ -19,16 +18,6 @@ pytestmark = [
     pytest.mark.skipif(
         bool(os.environ.get("ERRATA_SKIP_BROWSER")), reason="ERRATA_SKIP_BROWSER is set"
     ),
-]
-
-FLAGS = [
-    "--no-sandbox",  # root needs it; the pages are our own
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
 ]
 
 HOSTILE = (
@@ -71,25 +60,6 @@ except errata.ErrataError as error:
 """
 
 
-@pytest.fixture
-def page() -> Iterator[Page]:
-    found = chromium.find()
-    assert found is not None, "no Chromium: run `make browser`, or set ERRATA_SKIP_BROWSER=1"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(found), args=FLAGS)
-        context = browser.new_context(viewport={"width": 1400, "height": 1000}, locale="en")
-        yield context.new_page()
-        browser.close()
-
-
-def sign_in(page: Page, installation: Installation, name: str, password: str) -> None:
-    page.goto(f"{installation.argilla}/sign-in")
-    page.fill("input[type=text]", name)
-    page.fill("input[type=password]", password)
-    page.keyboard.press("Enter")
-    expect(page.get_by_text("Your datasets")).to_be_visible(timeout=20_000)
-
-
 def agent(
     installation: Installation, sent: Path, proposal_id: str, content: str
 ) -> subprocess.Popen[str]:
@@ -121,7 +91,7 @@ def test_an_edited_draft_reaches_the_waiting_agent_which_sends_it_once(
     )
     try:
         until(lambda: _shown(installation), 30, "the record in Argilla")
-        sign_in(page, installation, "bella", password)
+        sign_in(page, installation.argilla, "bella", password)
         page.goto(f"{installation.api}/v1/proposals/browser-1/review")
         form = page.locator(".questions-form")
         expect(form.get_by_text("your refund is on its way")).to_be_visible(timeout=20_000)

@@ -14,9 +14,10 @@ def test_a_dataset_that_was_left_half_made_is_made_anew(installation: Installati
     key = {"X-Argilla-Api-Key": credentials["argilla"]["api_key"]}
     with httpx2.Client(base_url=f"{installation.argilla}/api/v1", headers=key) as argilla:
         workspace = argilla.get("/me/workspaces").json()["items"][0]["id"]
-        made = argilla.post("/datasets", json={"name": "plan", "workspace_id": workspace})
+        made = argilla.post("/datasets", json={"name": "candidates-7", "workspace_id": workspace})
         assert made.json()["status"] == "draft"
     api = credentials["api"]
     with errata.Client(api["url"], api["agent_key"]) as client:
-        asked = client.propose(kind="plan", agent={"id": "desk"}, content="first this, then that")
+        seven = [{"id": str(number), "content": f"draft {number}"} for number in range(7)]
+        asked = client.propose(kind="candidates", agent={"id": "desk"}, candidates=seven)
         until(lambda: client.get(asked).status == "in_review", 20, "the record in Argilla")

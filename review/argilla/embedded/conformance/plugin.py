@@ -17,7 +17,14 @@ from errata_argilla.looks import table as looks
 from errata_argilla.search import wordbook
 from errata_argilla.webhooks import outbox
 
-_TABLES = ("errata_words_index", "errata_words", "errata_looks", "errata_webhook_outbox")
+_TABLES = (
+    *("errata_words_index", "errata_words", "errata_numbers"),
+    *("errata_looks", "errata_webhook_outbox"),
+)
+_FOLLOWERS = (
+    *("errata_record_written", "errata_record_rewritten"),
+    *("errata_numbers_written", "errata_numbers_rewritten"),
+)
 
 server.build()
 opensearchpy.OpenSearch = Raw
@@ -40,11 +47,14 @@ def _migrate_all(revision: str) -> None:
 
 
 def _drop(connection: Connection) -> None:
-    for trigger in ("errata_record_written", "errata_record_rewritten"):
-        if connection.dialect.name == "sqlite":
-            connection.execute(text(f"DROP TRIGGER IF EXISTS {trigger}"))
-        else:
-            connection.execute(text(f"DROP FUNCTION IF EXISTS {trigger} CASCADE"))
+    sqlite = connection.dialect.name == "sqlite"
+    kind, whole = ("TRIGGER", "") if sqlite else ("FUNCTION", "CASCADE")
+    for follower in _FOLLOWERS:
+        connection.execute(text(f"DROP {kind} IF EXISTS {follower} {whole}"))
+    reader = (
+        "VIEW IF EXISTS errata_numbers_read" if sqlite else "FUNCTION IF EXISTS errata_numbers_of"
+    )
+    connection.execute(text(f"DROP {reader}"))
     for index in ("errata_records_by_status", "errata_records_by_age"):
         connection.execute(text(f"DROP INDEX IF EXISTS {index}"))
     for table in _TABLES:

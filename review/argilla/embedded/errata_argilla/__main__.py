@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from errata_argilla import environment, redis_server
+from errata_argilla import environment, imports, redis_server, scratch
 from errata_argilla.environment import Misconfigured
 
 
@@ -36,6 +36,7 @@ def run(options: argparse.Namespace) -> None:
     if options.command == "redis":
         redis_server.become(options.dir, port=options.port, unix_socket=options.unix_socket)
     environment.complete()
+    imports.leave_out()
     match options.command:
         case "bootstrap":
             owner = environment.owner()
@@ -44,6 +45,7 @@ def run(options: argparse.Namespace) -> None:
 
             bootstrap.run(owner)
         case "serve":
+            scratch.claim(environment.home())
             from errata_argilla import server
 
             server.run(options.host, options.port)

@@ -5,6 +5,7 @@ Nothing here imports Argilla: its settings objects are built once, at import, fr
 
 import os
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
@@ -50,6 +51,11 @@ def complete() -> None:
             f"ARGILLA_AUTH_SECRET_KEY must be set, to at least {SHORTEST_SECRET} characters; "
             "without it every restart signs everyone out"
         )
+
+
+def home() -> Path:
+    """Return the folder for Argilla's files; its own default where none is named."""
+    return Path(os.environ.get("ARGILLA_HOME_PATH") or Path.home() / ".argilla")
 
 
 def without_pages() -> None:

@@ -16,23 +16,26 @@ from argilla_server.database import async_engine
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from errata_argilla import discretion, shortcuts
+from errata_argilla import discretion, room, shortcuts
 from errata_argilla.hardening import answers, logins, pages, sight
 from errata_argilla.hardening.edge import Edge
 from errata_argilla.looks import api as looks
-from errata_argilla.search import engine
+from errata_argilla.search import engine, gone
 from errata_argilla.webhooks import interception
 from errata_argilla.webhooks.dispatcher import Dispatcher
 
 SHUTDOWN_SECONDS = 5
 
-LOOKS_SCRIPT = Path(looks.__file__).with_name("script.js")
+FIRST_SCRIPT = Path(pages.__file__).with_name("inert.js")
+LAST_SCRIPT = Path(looks.__file__).with_name("looks.js")
 
 
 def build() -> Edge:
     """Put the application together."""
     discretion.keep()
+    room.tell()
     engine.register()
+    gone.leave_out()
     shortcuts.take()
     shortcuts.pack_lightly(argilla.app)
     # Argilla waits a minute for Redis and then gives up; reviewing needs no Redis.
@@ -44,7 +47,7 @@ def build() -> Edge:
     app = Starlette(routes=[Mount("/", app=argilla.app)], lifespan=_lifespan)
     folder = pages.find(argilla.app)
     pages.stay_home(folder)
-    pages.add_script(folder, LOOKS_SCRIPT)
+    pages.add_scripts(folder, FIRST_SCRIPT, LAST_SCRIPT)
     return Edge(app, pages.write_policy(folder))
 
 

@@ -20,7 +20,7 @@ from rq import SimpleWorker
 from rq.job import Job
 from rq.worker import StopRequested
 
-from errata_argilla import discretion, shortcuts
+from errata_argilla import abandoned, discretion, shortcuts
 from errata_argilla.search import engine
 from errata_argilla.webhooks import interception
 
@@ -79,6 +79,7 @@ def _work() -> bool:
     try:
         # High first: RQ takes from the first queue that has a job.
         worker = Worker([HIGH_QUEUE, DEFAULT_QUEUE], connection=REDIS_CONNECTION, job_class=LoopJob)
+        abandoned.requeue(worker)
         # Not INFO: RQ would write each job's arguments, among them Hub tokens.
         worker.work(logging_level="WARNING")
     except RedisError as problem:

@@ -9,14 +9,16 @@ import secrets
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg2
@@ -100,13 +102,27 @@ class Server:
     def client(self, api_key: str | None = None) -> "Client":
         return Client(self.url, api_key or self.owner_key)
 
+    @contextmanager
+    def rows(self) -> Iterator[Any]:
+        """Open a cursor on the database, past Argilla; what it did is committed."""
+        if "sqlite" in self.database:
+            connection = sqlite3.connect(self.home / "argilla.db")
+        else:
+            connection = psycopg2.connect(self.database.replace("+asyncpg", ""))
+        with closing(connection), connection, closing(connection.cursor()) as cursor:
+            yield cursor
+
 
 class Client:
     """One signed-in person."""
 
     def __init__(self, url: str, api_key: str) -> None:
         self.http = httpx.Client(
-            base_url=f"{url}/api/v1", headers={"X-Argilla-Api-Key": api_key}, timeout=30
+            base_url=f"{url}/api/v1",
+            headers={"X-Argilla-Api-Key": api_key},
+            timeout=30,
+            # The server closes an idle connection after five seconds; to ask just then would fail.
+            limits=httpx.Limits(keepalive_expiry=2),
         )
         self.me = self.call("GET", "me")
 

@@ -5,10 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from conftest import EMBEDDED, OWNER, PASSWORD, Server, databases, installed
+from redis import Redis
 
 
 @pytest.fixture(params=databases())
@@ -41,16 +44,6 @@ def test_a_refused_password_is_not_written_anywhere(tmp_path):
     assert "tiny!" not in server.log("bootstrap")
 
 
-def test_no_program_leaves_argillas_pages_behind(own, tmp_path):
-    own.stop()
-    (tmp_path / "tmp").mkdir()
-    assert own.bootstrap(TMPDIR=str(tmp_path / "tmp")) == 0
-    own.start(TMPDIR=str(tmp_path / "tmp"))
-    assert list((tmp_path / "tmp").rglob("index.html"))
-    assert own.stop() == 0
-    assert list((tmp_path / "tmp").iterdir()) == []
-
-
 def test_bootstrap_twice_makes_nothing_twice_and_a_new_key_works(empty):
     assert empty.bootstrap() == 0, empty.log("bootstrap")
     first_key = empty.owner_key
@@ -78,6 +71,26 @@ def test_a_database_error_does_not_quote_the_data(blank):
     failed = subprocess.run(command, env=blank.environment, capture_output=True, text=True)
     assert "no such table: nowhere" in failed.stderr
     assert "private" not in failed.stderr.replace(code.strip().splitlines()[-1], "")
+
+
+def test_no_program_leaves_argillas_pages_behind(own, tmp_path):
+    (tmp_path / "tmp").mkdir()
+    elsewhere = {"TMPDIR": str(tmp_path / "tmp")}
+    own.stop(signal.SIGKILL)
+    (left,) = own.home.glob("scratch/*/*/statics")
+    assert own.bootstrap(**elsewhere) == 0
+    second = Server(own.home, own.database, owner_key=own.owner_key, secret=own.secret)
+    second.start(**elsewhere)
+    try:
+        assert not left.exists()
+        own.start(**elsewhere)
+        assert len(list(own.home.glob("scratch/*/*/statics"))) == 2
+        for server in (own, second):
+            assert httpx.get(f"{server.url}/sign-in").status_code == 200
+    finally:
+        second.stop()
+    assert own.stop() == 0
+    assert [*own.home.glob("scratch/*"), *tmp_path.glob("tmp/*")] == []
 
 
 def redis_status(server):
@@ -126,6 +139,86 @@ def test_the_worker_does_jobs_in_its_own_process_and_outlives_redis(own):
                 process.wait(10)
 
 
+@pytest.fixture
+def job(own):
+    """A job queued by the server: this record must become completed, once there is a worker."""
+    redis = start_redis(own)
+    owner = own.client()
+    dataset = owner.dataset(min_submitted=2)
+    (record,) = owner.push(dataset, {"text": "x"})
+    owner.person().answer(record)
+    force(own, dataset, {"strategy": "overlap", "min_submitted": 1})
+    owner.call("PATCH", f"datasets/{dataset}", {"guidelines": "changed"})
+    job = Job(own, redis, record)
+    yield job
+    job.end()
+
+
+class Job:
+    def __init__(self, own, redis, record):
+        self.own, self.redis, self.record = own, redis, record
+        self.books = Redis.from_url(own.environment["ARGILLA_REDIS_URL"])
+        self.worker = None
+
+    def begin(self):
+        """Launch a worker and wait until it has the job in hand."""
+        self.worker = self.own.launch("worker")
+        assert eventually(lambda: self.books.zcard("rq:wip:default")), self.own.log("worker")
+
+    def is_done(self):
+        self.worker = self.own.launch("worker")
+        return settles(self.own.client(), self.record, "completed")
+
+    def end(self):
+        for process in filter(None, (self.worker, self.redis)):
+            process.kill()
+            process.wait()
+
+
+def test_a_queued_job_outlives_redis(job):
+    job.redis.kill()
+    job.redis.wait()
+    job.redis = start_redis(job.own)
+    assert job.is_done(), job.own.log("worker")
+
+
+def test_a_job_is_done_although_its_worker_was_killed_in_it(job):
+    with writing(job.own):
+        job.begin()
+        job.worker.kill()
+        job.worker.wait()
+    assert job.own.client().call("GET", f"records/{job.record}")["status"] == "pending"
+    assert job.is_done(), job.own.log("worker")
+
+
+def test_a_job_that_a_worker_took_and_did_not_begin_is_done_by_the_next(job):
+    assert job.books.lpop("rq:queue:default")
+    assert job.is_done(), job.own.log("worker")
+
+
+def test_a_job_in_hand_is_left_to_its_worker(job):
+    with writing(job.own):
+        job.begin()
+        second = job.own.launch("worker")
+        try:
+            assert eventually(lambda: job.books.pubsub_channels("rq:pubsub:*")[1:])
+            assert job.books.zcount("rq:wip:default", time.time(), "+inf") == 1
+            assert job.books.llen("rq:queue:default") == 0
+        finally:
+            second.kill()
+            second.wait()
+    assert settles(job.own.client(), job.record, "completed")
+
+
+@contextmanager
+def writing(server):
+    """Hold the database, so that whoever wants to write must wait."""
+    sqlite = "sqlite" in server.database
+    with server.rows() as cursor:
+        cursor.execute("BEGIN IMMEDIATE" if sqlite else "LOCK TABLE records IN SHARE MODE")
+        yield
+
+
 def force(server, dataset, distribution):
     """Change the distribution behind Argilla's back: its API refuses once there are answers."""
     code = (
@@ -143,8 +236,12 @@ def force(server, dataset, distribution):
 
 
 def settles(owner, record, status):
-    for _ in range(100):
-        if owner.call("GET", f"records/{record}")["status"] == status:
+    return eventually(lambda: owner.call("GET", f"records/{record}")["status"] == status)
+
+
+def eventually(happened):
+    for _ in range(300):
+        if happened():
             return True
         time.sleep(0.1)
     return False

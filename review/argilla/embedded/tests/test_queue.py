@@ -1,5 +1,7 @@
 """What a labeler's queue shows, and in which order."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 RECORDS = [
@@ -173,6 +175,28 @@ def test_a_deleted_record_is_found_no_more(owner):
     kept, gone = owner.push(dataset, {"text": "x"}, {"text": "y"})
     owner.call("DELETE", f"datasets/{dataset}/records", ids=gone)
     assert owner.search(dataset).ids == [kept]
+
+
+def test_a_search_goes_on_while_records_are_deleted(server, owner):
+    dataset = owner.dataset()
+    records = owner.push(dataset, *({"text": f"r{i}"} for i in range(400)))
+    by_age = order(entity="record", property="inserted_at")
+
+    def delete():
+        other = server.client()
+        for start in range(0, len(records), 5):
+            other.call(
+                "DELETE", f"datasets/{dataset}/records", ids=",".join(records[start : start + 5])
+            )
+
+    with ThreadPoolExecutor(2) as pool:
+        deleting = pool.submit(delete)
+        while not deleting.done():
+            for mine in (True, False):
+                found = owner.search(dataset, sort=[by_age], mine=mine, limit=400)
+                assert found.ids == [record for record in records if record in found.ids]
+        deleting.result()
+    assert owner.search(dataset).total == 0
 
 
 def metrics(owner, dataset, name):

@@ -122,3 +122,17 @@ def test_an_answer_is_delivered_after_the_server_was_stopped_or_killed(own):
                 listener.next(2)
         finally:
             second.stop()
+
+
+def test_an_outbox_of_an_earlier_version_is_completed_by_bootstrap(own, listener):
+    assert own.stop() == 0
+    with own.rows() as cursor:
+        cursor.execute("ALTER TABLE errata_webhook_outbox DROP COLUMN response_id")
+    assert own.bootstrap() == 0, own.log("bootstrap")
+    own.start()
+    owner = own.client()
+    body = {"url": listener.url, "events": ["response.created"], "description": "x"}
+    owner.call("POST", "webhooks", body)
+    (record,) = owner.push(owner.dataset(), {"text": "x"})
+    said = owner.answer(record)["id"]
+    assert listener.next().event["data"]["id"] == said

@@ -1,7 +1,8 @@
 """The outermost layer of HTTP. In: requests. Out: responses with headers that bind the browser.
 
-No page of Argilla may be framed, its content types are meant as they are written, and links lead
-out without telling where from. Ranges are not served.
+No page of Argilla may be framed, its content types are meant as they are written, links lead out
+without telling where from, and no name in a link is looked up before it is followed. Ranges are
+not served.
 """
 
 from contextvars import ContextVar
@@ -27,6 +28,7 @@ class Edge:
             "Cross-Origin-Opener-Policy": "same-origin",
             "Referrer-Policy": "same-origin",
             "X-Content-Type-Options": "nosniff",
+            "X-DNS-Prefetch-Control": "off",
             "X-Frame-Options": "DENY",
         }
 

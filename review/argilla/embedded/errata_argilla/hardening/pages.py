@@ -16,6 +16,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+_BASE = re.compile(r"<base [^>]*>")
 _FOREIGN_FONTS = re.compile(r"@import url\(https://fonts\.googleapis\.com/[^)]*\);?")
 
 
@@ -38,17 +39,29 @@ def stay_home(pages: Path) -> None:
             sheet.write_text(clean, encoding="utf-8")
 
 
-def add_script(pages: Path, script: Path) -> None:
-    """Serve a script of ours with the pages, and let each page that holds the app load it."""
-    name = f"errata-{script.parent.name}.js"
-    shutil.copyfile(script, pages / name)
+def add_scripts(pages: Path, first: Path, last: Path) -> None:
+    """Serve two scripts of ours with the pages: one to run before Argilla's, one after them.
+
+    Args:
+        pages: The folder of the pages.
+        first: Must be loaded for the page to go on.
+        last: May come when the page is there.
+    """
+    for script in (first, last):
+        shutil.copyfile(script, pages / _served(script))
     for page in pages.rglob("*.html"):
         with page.open(encoding="utf-8", newline="") as text:
             held = text.read()
-        # Relative to the page's <base>, so that it also works under a path of another server.
-        loading = held.replace("</body>", f'<script src="{name}" defer></script></body>')
+        # Behind the page's <base>, so that it also works under a path of another server.
+        early = f'<script src="{_served(first)}"></script>'
+        held = _BASE.sub(lambda base, early=early: base[0] + early, held, count=1)
+        held = held.replace("</body>", f'<script src="{_served(last)}" defer></script></body>')
         with page.open("w", encoding="utf-8", newline="") as text:
-            text.write(loading)
+            text.write(held)
+
+
+def _served(script: Path) -> str:
+    return f"errata-{script.name}"
 
 
 def write_policy(pages: Path) -> str:

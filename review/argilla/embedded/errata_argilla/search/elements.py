@@ -10,6 +10,9 @@ from sqlalchemy import Float, FromClause, Text, and_, case, cast, column, func, 
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.elements import ColumnElement
 
+_NUMBER = r"^-?[0-9]{1,99}(\.[0-9]{1,99})?([eE][-+]?[0-9]{1,2})?$"
+"""Text that PostgreSQL takes for a number, and that is not too large or too small for it."""
+
 
 class Elements(NamedTuple):
     """The rows one JSON value makes."""
@@ -71,5 +74,5 @@ def _explode_postgresql(document: Any, path: tuple[str, ...]) -> Elements:
         text=text,
         number=case((func.jsonb_typeof(element) == "number", cast(text, Float))),
         # The whole CASE, because PostgreSQL may cast before it looks at another condition.
-        written=case((text.op("~")(r"^-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$"), cast(text, Float))),
+        written=case((text.op("~")(_NUMBER), cast(text, Float))),
     )

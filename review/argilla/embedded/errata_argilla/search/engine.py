@@ -31,7 +31,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from errata_argilla.environment import SEARCH_ENGINE
-from errata_argilla.search import counts, filters, orders, pages, scopes, vectors, wordbook
+from errata_argilla.search import counts, filters, numbers, orders, pages, scopes, vectors, wordbook
 from errata_argilla.search import text as texts
 
 
@@ -68,15 +68,16 @@ class SqlSearchEngine(SearchEngine):
         """Find records; `total` counts all that match, whatever the page."""
         async with self.sessions() as session:
             known = await scopes.describe(session, dataset.id)
-            where = [Record.dataset_id == dataset.id, filters.condition(filter, known)]
-            order = orders.sorted_by(sort, known) if sort else orders.by_age()
+            wanted = filters.wanted(filter, known)
+            order = orders.sorted_by(sort or [], known)
             if query is not None:
                 # What was searched for comes best first, whoever searches.
                 page = texts.Page(order, not sort, offset, limit)
-                return await texts.matches(session, known, query, where, page)
+                return await texts.matches(session, known, query, wanted.whole, page)
             if sort or not user_id:
-                return await pages.ordered(session, where, order, offset, limit)
-            return await pages.circular(session, where, orders.start_for(user_id), offset, limit)
+                head = numbers.in_order(filter, sort or [], known)
+                return await pages.ordered(session, wanted, order, head, offset, limit)
+            return await pages.circular(session, wanted, orders.start_for(user_id), offset, limit)
 
     async def get_dataset_progress(self, dataset: Dataset) -> dict[str, int]:
         if dataset.is_draft:
@@ -118,10 +119,10 @@ class SqlSearchEngine(SearchEngine):
             target = [-part for part in target]
         async with self.sessions() as session:
             known = await scopes.describe(session, dataset.id)
-            where = [Record.dataset_id == dataset.id, filters.condition(filter, known)]
+            where = filters.wanted(filter, known).whole
             among = None
             if query is not None:
-                page = texts.Page(orders.by_age(), by_score=False, offset=0, limit=None)
+                page = texts.Page(orders.sorted_by([], known), by_score=False, offset=0, limit=None)
                 held = await texts.matches(session, known, query, where, page)
                 among = {item.record_id for item in held.items}
             if record is not None:

@@ -22,8 +22,9 @@ from argilla_server.search_engine.base import (
     SuggestionFilterScope,
     TermsFilter,
 )
-from sqlalchemy import ColumnElement, Text, and_, cast, exists, false, or_, select, true
+from sqlalchemy import ColumnElement, Text, and_, cast, exists, false, not_, or_, select, true
 
+from errata_argilla.search.pages import Wanted
 from errata_argilla.search.scopes import Dataset, Values, values_of
 
 
@@ -40,6 +41,15 @@ def condition(found: Filter | None, dataset: Dataset) -> ColumnElement[bool]:
             return _by_scope(found, dataset)
         case other:
             raise UnprocessableEntityError(f"cannot filter by {other}")
+
+
+def wanted(found: Filter | None, dataset: Dataset) -> Wanted:
+    """Compile a filter for a dataset's records; what this person has answered is set apart."""
+    parts = found.filters if isinstance(found, AndFilter) else [found]
+    waiting = next(filter(_waits, parts), None)
+    where = [condition(part, dataset) for part in parts if part is not waiting]
+    answered = None if waiting is None else _answered(waiting.scope, dataset)
+    return Wanted([Record.dataset_id == dataset.id, *where], answered)
 
 
 def _by_scope(found: TermsFilter | RangeFilter, dataset: Dataset) -> ColumnElement[bool]:
@@ -97,19 +107,32 @@ def _answer_status(
         raise UnprocessableEntityError(
             f"answers cannot be filtered by {scope.property!r} like this"
         )
-    theirs = select(Response.record_id)
+    statuses = [status for status in ResponseStatus if status.value in found.values]
+    chosen = [_answered(scope, dataset, Response.status.in_(statuses))] if statuses else []
+    if ResponseStatusFilter.pending in found.values:
+        chosen.append(not_(_answered(scope, dataset)))
+    return or_(false(), *chosen)
+
+
+def _waits(found: Filter | None) -> bool:
+    match found:
+        case TermsFilter(scope=ResponseFilterScope(question=None, property="status")):
+            return found.values == [ResponseStatusFilter.pending]
+        case _:
+            return False
+
+
+def _answered(
+    scope: ResponseFilterScope, dataset: Dataset, *how: ColumnElement[bool]
+) -> ColumnElement[bool]:
+    theirs = select(Response.record_id).where(*how)
     if scope.user:
         theirs = theirs.where(Response.user_id == scope.user.id)
-    wanted = [status for status in ResponseStatus if status.value in found.values]
     # SQLite looks into a set faster than for each record anew; PostgreSQL does so by itself, but
     # gives up on NOT IN where the set is large.
-    answered = Record.id.in_(theirs.where(Response.status.in_(wanted)))
-    waiting = Record.id.not_in(theirs)
     if dataset.dialect == "postgresql":
-        waiting = ~exists(theirs.where(Response.record_id == Record.id))
-    pending = ResponseStatusFilter.pending in found.values
-    chosen = [each for each, asked in ((answered, wanted), (waiting, pending)) if asked]
-    return or_(false(), *chosen)
+        return exists(theirs.where(Response.record_id == Record.id))
+    return Record.id.in_(theirs)
 
 
 def _compare(

@@ -1,8 +1,8 @@
-"""Orders as SQL. In: Argilla's sort list, or a person. Out: ORDER BY terms that end in the id.
+"""Orders as SQL. In: Argilla's sort list, or a person. Out: ORDER BY terms.
 
-Every order ends in the record's id, so that pages never overlap. Records without the value come
-last in both directions. Where a record has several values its smallest counts going up and its
-largest going down; several people's numeric answers count with their mean.
+Every order ends in the record's age and id, so that pages never overlap. Records without the
+value come last in both directions. Where a record has several values its smallest counts going up
+and its largest going down; several people's numeric answers count with their mean.
 """
 
 import hashlib
@@ -32,13 +32,8 @@ _COLUMNS = {
 
 
 def sorted_by(orders: list[Order], dataset: Dataset) -> list[ColumnElement[Any]]:
-    """Compile a sort list."""
-    return [_directed(order, dataset) for order in orders] + [Record.id]
-
-
-def by_age() -> list[ColumnElement[Any]]:
-    """Order records as they came."""
-    return [Record.inserted_at, Record.id]
+    """Compile a sort list; what it leaves equal, all if it is empty, comes as it was pushed."""
+    return [*(_directed(order, dataset) for order in orders), Record.inserted_at, Record.id]
 
 
 def start_for(person: UUID) -> UUID:

@@ -39,7 +39,59 @@ WHEN OLD.fields IS NOT NEW.fields BEGIN
     UPDATE errata_words SET line = NULL WHERE record_id = NEW.id;
 END
 
--- The last columns are there so that a queue sorted by metadata is answered from the index alone.
+-- The numbers of each record's metadata, for queues in their order.
+CREATE TABLE IF NOT EXISTS errata_numbers (
+    record_id CHAR(32) NOT NULL REFERENCES records (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    dataset_id CHAR(32) NOT NULL,
+    status VARCHAR NOT NULL,
+    inserted_at DATETIME NOT NULL,
+    least FLOAT NOT NULL,
+    most FLOAT NOT NULL,
+    PRIMARY KEY (record_id, name)
+) WITHOUT ROWID
+
+CREATE INDEX IF NOT EXISTS errata_numbers_down
+ON errata_numbers (dataset_id, name, status, most DESC, inserted_at, record_id)
+
+CREATE INDEX IF NOT EXISTS errata_numbers_up
+ON errata_numbers (dataset_id, name, status, least, inserted_at, record_id)
+
+-- What a number is, and that a list holds several, as `elements.py` has it.
+CREATE VIEW IF NOT EXISTS errata_numbers_read AS
+SELECT record_id, name, dataset_id, status, inserted_at,
+    min(CAST(value AS FLOAT)) AS least, max(CAST(value AS FLOAT)) AS most
+FROM (
+    SELECT records.id AS record_id, one.key AS name, dataset_id, status, inserted_at,
+        iif(one.type IN ('array', 'object'), part.type, one.type) AS kind,
+        iif(one.type IN ('array', 'object'), part.value, one.value) AS value
+    FROM records,
+        json_each(iif(json_valid(metadata), metadata, NULL)) AS one,
+        json_each(iif(one.type IN ('array', 'object'), one.value, '[0]')) AS part
+    WHERE one.key IS NOT NULL
+)
+WHERE kind IN ('integer', 'real')
+OR (value GLOB '*[0-9]*' AND trim(value, '0123456789.-') = '')
+GROUP BY record_id, name
+
+-- From here on nobody else writes until the triggers are there.
+INSERT INTO errata_numbers
+SELECT * FROM errata_numbers_read WHERE NOT EXISTS (SELECT 1 FROM errata_numbers)
+
+CREATE TRIGGER IF NOT EXISTS errata_numbers_written AFTER INSERT ON records BEGIN
+    INSERT INTO errata_numbers SELECT * FROM errata_numbers_read WHERE record_id = NEW.id;
+END
+
+CREATE TRIGGER IF NOT EXISTS errata_numbers_rewritten
+AFTER UPDATE OF metadata, status, dataset_id, inserted_at ON records
+WHEN (OLD.metadata, OLD.status, OLD.dataset_id, OLD.inserted_at)
+IS NOT (NEW.metadata, NEW.status, NEW.dataset_id, NEW.inserted_at) BEGIN
+    DELETE FROM errata_numbers WHERE record_id = OLD.id;
+    INSERT INTO errata_numbers SELECT * FROM errata_numbers_read WHERE record_id = NEW.id;
+END
+
+-- The last columns are there so that a queue sorted or filtered by metadata is
+-- answered from the index alone.
 CREATE INDEX IF NOT EXISTS errata_records_by_status
 ON records (dataset_id, status, id, inserted_at, metadata)
 
@@ -53,7 +105,7 @@ SELECT id FROM records WHERE id NOT IN (SELECT record_id FROM errata_words)
 ANALYZE errata_words
 
 DELETE FROM sqlite_stat1
-WHERE tbl IN ('records', 'responses', 'suggestions', 'errata_words')
+WHERE tbl IN ('records', 'responses', 'suggestions', 'errata_words', 'errata_numbers')
 
 INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
 ('records', 'sqlite_autoindex_records_1', '100000 1'),
@@ -73,4 +125,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
 ('suggestions', 'ix_suggestions_record_id', '200000 2'),
 ('suggestions', 'ix_suggestions_question_id', '200000 20000'),
 ('errata_words', 'sqlite_autoindex_errata_words_1', '100000 1'),
-('errata_words', 'errata_words_unread', '10 1')
+('errata_words', 'errata_words_unread', '10 1'),
+('errata_numbers', 'errata_numbers', '200000 2 1'),
+('errata_numbers', 'errata_numbers_down', '200000 100000 50000 25000 100 1 1'),
+('errata_numbers', 'errata_numbers_up', '200000 100000 50000 25000 100 1 1')

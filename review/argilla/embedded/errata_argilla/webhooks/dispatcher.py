@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from standardwebhooks.webhooks import Webhook as Signer
 
-from errata_argilla.webhooks import outbox
+from errata_argilla.webhooks import notes, outbox
 from errata_argilla.webhooks.outbox import Delivery
 
 _LOGGER = logging.getLogger("errata_argilla")
@@ -116,10 +116,13 @@ class Dispatcher:
             if ours is None:
                 return
             webhook = await outbox.listener(session, ours.webhook_id)
-            if webhook is None or time.time() - ours.created_at > outbox.KEEP_SECONDS:
+            body = ours.body or await notes.rebuild(session, ours)
+            late = time.time() - ours.created_at > outbox.KEEP_SECONDS
+            if webhook is None or body is None or late:
                 _LOGGER.warning("%s %s is given up", ours.event, ours.message_id)
                 await outbox.settle(session, ours)
                 return
+        ours = ours._replace(body=body)
         arrived = await self._post(webhook, ours)
         async with AsyncSessionLocal() as session, session.begin():
             if arrived:

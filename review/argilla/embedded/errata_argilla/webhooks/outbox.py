@@ -25,10 +25,13 @@ from sqlalchemy import (
     Uuid,
     delete,
     insert,
+    inspect,
     select,
+    text,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 LEASE_SECONDS = 12.0
 """How long a claimed delivery is its claimer's, so also how long one waits after a crash.
@@ -48,6 +51,7 @@ OUTBOX = Table(
     Column("webhook_id", Uuid, nullable=False),
     Column("message_id", String, nullable=False, unique=True),
     Column("event", String, nullable=False),
+    Column("response_id", Uuid),
     Column("body", Text, nullable=False),
     Column("urgent", Boolean, nullable=False),
     Column("attempts", Integer, nullable=False),
@@ -66,7 +70,9 @@ class Delivery(NamedTuple):
     webhook_id: UUID
     message_id: str
     event: str
+    response_id: UUID | None
     body: str
+    """Empty in a note: `notes.rebuild` writes it, unless this process has the announcement."""
     urgent: bool
     attempts: int
     created_at: float
@@ -79,15 +85,20 @@ class Announcement(NamedTuple):
     event: str
     body: str
     urgent: bool
+    response_id: UUID | None = None
 
 
 def create(connection: Connection) -> None:
-    """Create the table if it is missing."""
+    """Create the table if it is missing, or what it lacks."""
     _METADATA.create_all(connection)
+    known = {column["name"] for column in inspect(connection).get_columns(OUTBOX.name)}
+    if "response_id" not in known:
+        kind = OUTBOX.c.response_id.type.compile(connection.dialect)
+        connection.execute(text(f"ALTER TABLE {OUTBOX.name} ADD COLUMN response_id {kind}"))
 
 
-async def put(
-    session: AsyncSession, event: Announcement, webhooks: Sequence[UUID], now: float, due_at: float
+def put(
+    session: Session, event: Announcement, webhooks: Sequence[UUID], now: float, due_at: float
 ) -> list[Delivery]:
     """Write one row for each webhook; one due later than now is claimed by the caller."""
     rows = [
@@ -95,6 +106,7 @@ async def put(
             "webhook_id": webhook,
             "message_id": f"msg_{secrets.token_urlsafe(16)}",
             "event": event.event,
+            "response_id": event.response_id,
             "body": event.body,
             "urgent": event.urgent,
             "attempts": 0,
@@ -103,7 +115,7 @@ async def put(
         }
         for webhook in webhooks
     ]
-    written = await session.execute(insert(OUTBOX).returning(*OUTBOX.c), rows)
+    written = session.execute(insert(OUTBOX).returning(*OUTBOX.c), rows)
     return [Delivery(*row) for row in written.all()]
 
 
@@ -135,9 +147,9 @@ async def settle(session: AsyncSession, delivery: Delivery) -> None:
 
 
 async def postpone(session: AsyncSession, delivery: Delivery, due_at: float, attempts: int) -> None:
-    """Put a delivery back, to be tried again at `due_at`."""
+    """Put a delivery back as it was sent, to be tried again at `due_at`."""
     again = update(OUTBOX).where(OUTBOX.c.id == delivery.id, OUTBOX.c.due_at == delivery.due_at)
-    await session.execute(again.values(due_at=due_at, attempts=attempts))
+    await session.execute(again.values(due_at=due_at, attempts=attempts, body=delivery.body))
 
 
 async def listener(session: AsyncSession, webhook_id: UUID) -> Webhook | None:

@@ -158,7 +158,8 @@ def searches(owner: Client, dataset: str, records: int) -> None:
 
     among = f"at {records:,} records, p95 ms"
     timed(f"queue view {among}", [view() for _ in range(QUEUE_VIEWS)], "100 or less")
-    timed(f"queue by priority {among}", [view(sort=[priority]) for _ in range(QUEUE_VIEWS)], "")
+    by_priority = [view(sort=[priority]) for _ in range(QUEUE_VIEWS)]
+    timed(f"queue by priority {among}", by_priority, "100 or less")
     texts = [view(query={"text": {"q": text}}) for text in load.searches(SEARCHES)]
     timed(f"text search {among}", texts, "250 or less")
 
