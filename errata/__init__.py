@@ -4,7 +4,7 @@ In: an agent's proposals. Out: people's decisions, and permits to act on them.
 """
 
 from errata.client import AsyncClient, Client, approved, run_digest
-from errata.errors import ErrataError, Refused, StillOpen
+from errata.errors import ErrataError, Interrupted, Refused, StillOpen
 from errata.protocol import (
     Action,
     Agent,
@@ -23,12 +23,14 @@ from errata.protocol import (
     Risk,
     Ticket,
 )
+from errata.runs import AsyncRun, Run, retrying, retrying_async
 from errata.stages import open_stages
 
 __all__ = [
     "Action",
     "Agent",
     "AsyncClient",
+    "AsyncRun",
     "Candidate",
     "Client",
     "Confidence",
@@ -36,6 +38,7 @@ __all__ = [
     "Effective",
     "ErrataError",
     "Evidence",
+    "Interrupted",
     "Message",
     "Option",
     "Permit",
@@ -45,9 +48,12 @@ __all__ = [
     "Refused",
     "Review",
     "Risk",
+    "Run",
     "StillOpen",
     "Ticket",
     "approved",
     "open_stages",
+    "retrying",
+    "retrying_async",
     "run_digest",
 ]

@@ -4,6 +4,7 @@ In: a database, and Argilla where there is one. Out: a FastAPI app.
 """
 
 import logging
+import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -14,11 +15,11 @@ from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import select
 
-from errata import db
-from errata.errors import ErrataError, Malformed, TooEarly, Unavailable
+from errata import db, openapi
+from errata.errors import ErrataError, Malformed, TooEarly, TooMany, Unavailable
 from errata.settings import Settings
 from ingestion import api as ingestion_api
-from ingestion import feed
+from ingestion import feed, oversight, runs_api
 from ingestion.bell import Bell
 from ingestion.tables import ChainHead
 from review import api as review_api
@@ -60,6 +61,8 @@ def create_app(
     for router in (
         ingestion_api.router,
         feed.router,
+        oversight.router,
+        runs_api.router,
         review_api.router,
         webhook.router,
         links.router,
@@ -67,6 +70,7 @@ def create_app(
         app.include_router(router)
     app.add_api_route("/healthz", _healthy)
     app.add_api_route("/readyz", _ready)
+    openapi.install(app)
     return app
 
 
@@ -84,8 +88,8 @@ def from_settings(settings: Settings) -> FastAPI:
 async def _answer_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ErrataError)
     headers = {}
-    if isinstance(error, TooEarly):
-        headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
+    if isinstance(error, TooEarly | TooMany):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(error.wire(), error.status, headers)
@@ -103,7 +107,8 @@ async def _answer_unstorable(request: Request, _error: Exception) -> JSONRespons
 
 
 async def _answer_busy(request: Request, error: Exception) -> JSONResponse:
-    # Nothing is half done: the transaction is over, and the same request can be sent again. The message of the driver may hold a statement with its values, so it goes to nobody.
+    # Nothing is half done: the transaction is over, and the same request can be sent again. The
+    # message of the driver may hold a statement with its values, so it goes to nobody.
     log.error("the database did not answer: %s", type(error).__name__)
     return await _answer_error(request, Unavailable("the database did not answer; try again"))
 

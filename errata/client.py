@@ -9,7 +9,7 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
@@ -20,7 +20,8 @@ from pydantic import ValidationError
 from errata import errors
 from errata.digest import digest, version_body
 from errata.gate import Gate, dress, receipt
-from errata.protocol import Agent, Effective, Permit, Proposal, Receipt, Ticket
+from errata.protocol import Agent, Effective, Option, Permit, Proposal, Receipt, Ticket
+from errata.runs import AsyncRun, Run, opening
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -28,7 +29,8 @@ DEFAULT_URL = "http://127.0.0.1:8400"
 LONGEST_POLL = 30.0
 """Seconds that one long poll is held; a wait is made of as many as it takes."""
 PATIENCE = 120.0
-"""Seconds for which a request is repeated while the server cannot be reached."""
+"""Seconds for which a request is repeated while the server cannot be reached, or says that the
+agent sends too much."""
 
 
 class _Call(NamedTuple):
@@ -57,8 +59,10 @@ def _error(response: httpx2.Response) -> errors.ErrataError:
     except (ValueError, KeyError, TypeError):
         code, detail, field = "internal", f"HTTP {response.status_code} without an answer", None
     kind = _ERRORS.get(code, errors.ErrataError)
-    if kind is errors.TooEarly:
-        return errors.TooEarly(detail, float(response.headers.get("Retry-After", 1)))
+    if issubclass(kind, errors.TooEarly):
+        return kind(detail, _retry_after(response))
+    if kind is errors.TooMany:
+        return errors.TooMany(detail, _retry_after(response))
     return _plain(kind)(detail, field)
 
 
@@ -67,21 +71,48 @@ def _plain(kind: type[errors.ErrataError]) -> type[errors.ErrataError]:
     return kind if kind.__init__ is errors.ErrataError.__init__ else errors.ErrataError
 
 
+def _retry_after(response: httpx2.Response) -> float:
+    return float(response.headers.get("Retry-After", 1))
+
+
 def _retryable(call: _Call, response: httpx2.Response) -> bool:
     """Whether the server may answer otherwise in a moment; reading again is always harmless."""
-    if call.method == "GET":
-        return response.status_code >= 500
-    return response.status_code in {502, 503, 504}
+    if call.method == "GET" and response.status_code >= 500:
+        return True
+    return response.status_code in {429, 502, 503, 504}
 
 
-def _pauses(patience: float) -> Generator[float]:
-    """Pauses between attempts: doubling with jitter (AWS, 'full jitter'), until patience ends."""
-    spent, ceiling = 0.0, 0.1
-    while spent < patience:
-        pause = random.uniform(0.02, ceiling)  # jitter, no secret
-        spent += pause
-        yield pause
-        ceiling = min(ceiling * 2, 5.0)
+class _Patience:
+    """Pauses between attempts: doubling with jitter (AWS, 'full jitter'), until it ends."""
+
+    def __init__(self, seconds: float) -> None:
+        self._left = seconds
+        self._ceiling = 0.1
+
+    def pause(self, at_least: float = 0.0) -> float | None:
+        """Seconds to wait before the next attempt; None where there is to be none."""
+        wanted = max(random.uniform(0.02, self._ceiling), at_least)  # jitter, no secret
+        if self._left <= 0 or at_least > self._left:
+            return None
+        self._left -= wanted
+        self._ceiling = min(self._ceiling * 2, 5.0)
+        return wanted
+
+    def after(self, call: _Call, response: httpx2.Response) -> float | None:
+        """Seconds to wait after an answer that is no success.
+
+        Raises:
+            ErrataError: What was answered, where another attempt would not help, or where the
+                server says to come back after this patience ends.
+        """
+        if not _retryable(call, response):
+            raise _error(response)
+        if response.status_code != 429:
+            return self.pause()
+        pause = self.pause(_retry_after(response))
+        if pause is None:
+            raise _error(response)
+        return pause
 
 
 def _propose_call(proposal: Proposal, key: str | None) -> _Call:
@@ -165,6 +196,32 @@ def _proposal(proposal: Proposal | None, fields: dict[str, Any]) -> Proposal:
         raise errors.Malformed(str(error)) from error
 
 
+Options = dict[str, str] | list[str] | None
+
+
+def _question(
+    question: str, options: Options, agent: str | Agent, extra: dict[str, Any]
+) -> Proposal:
+    labels = dict.fromkeys(options) if isinstance(options, list) else options or {}
+    offered = [Option(id=id_, label=label or id_) for id_, label in labels.items()]
+    named = Agent(id=agent) if isinstance(agent, str) else agent
+    fields = {"kind": "question", "agent": named, "message": question, **extra}
+    return _proposal(None, {**fields, "options": offered} if offered else fields)
+
+
+def answered(ticket: Ticket) -> Any:
+    """The response to a decided question.
+
+    Raises:
+        Refused: There is none; carries the decision.
+    """
+    decision = ticket.decision
+    assert decision is not None
+    if decision.outcome != "respond":
+        raise errors.Refused(f"{decision.outcome}: {decision.reason}", decision)
+    return decision.effective.response
+
+
 class Client(_Base):
     """The synchronous client.
 
@@ -202,17 +259,18 @@ class Client(_Base):
         self._http.close()
 
     def _send(self, call: _Call) -> Any:
-        for pause in _pauses(self._patience):
+        patience = _Patience(self._patience)
+        pause: float | None = 0.0
+        while pause is not None:
+            time.sleep(pause)
             try:
                 response = self._http.request(call.method, call.path, **self._options(call))
             except httpx2.TransportError:
-                time.sleep(pause)
+                pause = patience.pause()
                 continue
             if response.is_success:
                 return response.json()
-            if not _retryable(call, response):
-                raise _error(response)
-            time.sleep(pause)
+            pause = patience.after(call, response)
         raise errors.Unavailable(f"{self.url} did not answer within {self._patience:.0f} s")
 
     def propose(
@@ -251,6 +309,51 @@ class Client(_Base):
             if end is not None and time.monotonic() >= end:
                 raise errors.StillOpen(f"proposal {found.id} is not decided yet")
 
+    def ask(
+        self,
+        question: str,
+        options: Options = None,
+        *,
+        agent: str | Agent,
+        timeout: float | None = None,
+        **extra: Any,
+    ) -> Any:
+        """Ask a person, and wait for the answer.
+
+        Args:
+            question: What to ask.
+            options: One-click answers: labels by id, or labels that are their own ids.
+            agent: Who asks.
+            timeout: Seconds to wait.
+            extra: Further fields of the proposal, such as `response_schema` or `run_id`.
+
+        Returns:
+            The id of the chosen option, or what fits the response schema.
+
+        Raises:
+            Refused: The person gave no answer; carries the decision.
+            StillOpen: Nobody has answered in time.
+        """
+        return answered(
+            self.wait(self.propose(_question(question, options, agent, extra)), timeout)
+        )
+
+    def begin(
+        self, agent: str | Agent, *, goal: str | None = None, task_id: str | None = None
+    ) -> Run:
+        """Begin a run that people can watch and interrupt; for a `with` block.
+
+        Args:
+            agent: Whose run.
+            goal: What for; shown to people.
+            task_id: The task that it belongs to.
+        """
+
+        def send(method: str, path: str, json: Any, timeout: float) -> Any:
+            return self._send(_Call(method, path, json, timeout=timeout))
+
+        return Run(send, send("POST", "/v1/runs", opening(agent, goal, task_id), 30.0))
+
     def cancel(self, ticket: Ticket | str) -> Ticket:
         """Take a proposal back."""
         path = f"/v1/proposals/{_id(ticket)}/cancel"
@@ -261,6 +364,9 @@ class Client(_Base):
 
         Raises:
             DigestMismatch, PermitUsed, PermitExpired, PermitRevoked, Halted: Do not run it.
+            Interrupted: Its run is interrupted; the permit can be used once that is handed back.
+            TooEarly: It can still be undone, or (`WaitingFor`) what it depends on has not run;
+                come back in `retry_after_s`; `run` and `gate` do.
         """
         call = _consume_call(permit, computed, uuid.uuid4().hex)
         return Permit.model_validate(self._send(call))
@@ -286,8 +392,21 @@ class Client(_Base):
         assert ticket.decision is not None
         assert ticket.proposal is not None
         version = ticket.decision.effective
-        self.consume(permit, run_digest(ticket.proposal, version, permit))
+        self._consume_in_time(permit, run_digest(ticket.proposal, version, permit))
         return self._report_run(permit, lambda: tool(version))
+
+    def _consume_in_time(self, permit: Permit, computed: str) -> None:
+        """Use a permit, where patience lasts as soon as it may be used."""
+        end = time.monotonic() + self._patience
+        while True:
+            try:
+                self.consume(permit, computed)
+            except errors.TooEarly as early:
+                if time.monotonic() + early.retry_after_s > end:
+                    raise
+                time.sleep(early.retry_after_s)
+            else:
+                return
 
     def _report_run(self, permit: Permit, body: Callable[[], Any]) -> Any:
         started = datetime.now(UTC)
@@ -325,7 +444,7 @@ class Client(_Base):
                 permit = approved(ticket)
                 assert ticket.decision is not None
                 arguments = gate.arguments(gate.version(ticket.decision))
-                self.consume(permit, gate.digest(arguments, permit))
+                self._consume_in_time(permit, gate.digest(arguments, permit))
                 return self._report_run(permit, lambda: function(**arguments))
 
             return dress(function, call)
@@ -363,17 +482,18 @@ class AsyncClient(_Base):
         await self._http.aclose()
 
     async def _send(self, call: _Call) -> Any:
-        for pause in _pauses(self._patience):
+        patience = _Patience(self._patience)
+        pause: float | None = 0.0
+        while pause is not None:
+            await asyncio.sleep(pause)
             try:
                 response = await self._http.request(call.method, call.path, **self._options(call))
             except httpx2.TransportError:
-                await asyncio.sleep(pause)
+                pause = patience.pause()
                 continue
             if response.is_success:
                 return response.json()
-            if not _retryable(call, response):
-                raise _error(response)
-            await asyncio.sleep(pause)
+            pause = patience.after(call, response)
         raise errors.Unavailable(f"{self.url} did not answer within {self._patience:.0f} s")
 
     async def propose(
@@ -398,6 +518,29 @@ class AsyncClient(_Base):
             if end is not None and time.monotonic() >= end:
                 raise errors.StillOpen(f"proposal {found.id} is not decided yet")
 
+    async def ask(
+        self,
+        question: str,
+        options: Options = None,
+        *,
+        agent: str | Agent,
+        timeout: float | None = None,
+        **extra: Any,
+    ) -> Any:
+        """Ask a person, and wait for the answer; see `Client.ask`."""
+        ticket = await self.propose(_question(question, options, agent, extra))
+        return answered(await self.wait(ticket, timeout))
+
+    def begin(
+        self, agent: str | Agent, *, goal: str | None = None, task_id: str | None = None
+    ) -> AsyncRun:
+        """A run that begins with its `async with` block; see `Client.begin`."""
+
+        async def send(method: str, path: str, json: Any, timeout: float) -> Any:
+            return await self._send(_Call(method, path, json, timeout=timeout))
+
+        return AsyncRun(send, opening(agent, goal, task_id))
+
     async def cancel(self, ticket: Ticket | str) -> Ticket:
         """Take a proposal back."""
         path = f"/v1/proposals/{_id(ticket)}/cancel"
@@ -418,8 +561,21 @@ class AsyncClient(_Base):
         assert ticket.decision is not None
         assert ticket.proposal is not None
         version = ticket.decision.effective
-        await self.consume(permit, run_digest(ticket.proposal, version, permit))
+        await self._consume_in_time(permit, run_digest(ticket.proposal, version, permit))
         return await self._report_run(permit, lambda: tool(version))
+
+    async def _consume_in_time(self, permit: Permit, computed: str) -> None:
+        """Use a permit, where patience lasts as soon as it may be used."""
+        end = time.monotonic() + self._patience
+        while True:
+            try:
+                await self.consume(permit, computed)
+            except errors.TooEarly as early:
+                if time.monotonic() + early.retry_after_s > end:
+                    raise
+                await asyncio.sleep(early.retry_after_s)
+            else:
+                return
 
     async def _report_run(self, permit: Permit, body: Callable[[], Awaitable[Any]]) -> Any:
         started = datetime.now(UTC)
@@ -445,7 +601,7 @@ class AsyncClient(_Base):
                 permit = approved(ticket)
                 assert ticket.decision is not None
                 arguments = gate.arguments(gate.version(ticket.decision))
-                await self.consume(permit, gate.digest(arguments, permit))
+                await self._consume_in_time(permit, gate.digest(arguments, permit))
                 return await self._report_run(permit, lambda: function(**arguments))
 
             return dress(function, call)

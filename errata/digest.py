@@ -7,7 +7,15 @@ import hashlib
 import json
 from typing import Any
 
-from errata.protocol import DEEPEST, Action, Effective, Kind, Proposal, check_json
+from errata.protocol import (
+    DEEPEST,
+    LARGEST_INTEGER,
+    Action,
+    Effective,
+    Kind,
+    Proposal,
+    check_json,
+)
 
 NO_POLICY = "sha256:" + "0" * 64
 """Stands where no policy applied (imported history)."""
@@ -25,8 +33,39 @@ def canonical(value: Any) -> bytes:
     Raises:
         ValueError: NaN, infinities, integers past 2**53-1, lone surrogates, types JSON lacks.
     """
+    if _is_plain(value, 0):
+        try:
+            return _PLAIN.encode(value).encode()
+        except UnicodeEncodeError:
+            pass  # a lone surrogate: refused below, with its place
     check_json(value, depth=-DEEPEST)  # what was taken at the border may stand inside more here
     return _write(value).encode()
+
+
+_PLAIN = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Whether Python's own encoder writes the value as RFC 8785 asks, as it does most values.
+
+    It sorts keys by code point, which is the order of UTF-16 for ASCII, and writes numbers as
+    ECMAScript does but for whole, very large and very small doubles.
+    """
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return True
+    if kind is int:
+        return -LARGEST_INTEGER <= value <= LARGEST_INTEGER
+    if kind is float:
+        return 1e-4 <= abs(value) < 1e15 and not value.is_integer()
+    if depth == DEEPEST:
+        return False
+    if kind is dict:
+        return all(
+            type(key) is str and key.isascii() and _is_plain(item, depth + 1)
+            for key, item in value.items()
+        )
+    return (kind is list or kind is tuple) and all(_is_plain(item, depth + 1) for item in value)
 
 
 def _write(value: Any) -> str:

@@ -18,7 +18,7 @@ from errata.db import Database, migrations_folder
 from errata.errors import ErrataError
 from errata.home import Home
 from errata.settings import Settings
-from ingestion import policies
+from ingestion import alarms, policies
 from ingestion.policy_file import parse
 from review.argilla import environment
 from review.tables import ArgillaRecord, ArgillaWebhook
@@ -111,6 +111,7 @@ def _rows(database: Database, home: Home) -> Iterator[Finding]:
                 col(ArgillaRecord.removed_at).is_(None), col(ArgillaRecord.error).is_not(None)
             )
         ).all()
+        ringing = len(alarms.listed(session))
     file = parse(home.policy.read_text(encoding="utf-8")).version if home.policy.exists() else None
     if file in {None, active}:
         yield Finding("policy", "good", f"version {active} is active")
@@ -125,6 +126,10 @@ def _rows(database: Database, home: Home) -> Iterator[Finding]:
         yield Finding("outbox", "warning", f"{len(stuck)} records wait for Argilla: {stuck[0][1]}")
     else:
         yield Finding("outbox", "good", "nothing waits for Argilla in vain")
+    if ringing:
+        yield Finding("alarms", "warning", f"{ringing} are open; see `errata alarms`")
+    else:
+        yield Finding("alarms", "good", "none is open")
 
 
 def _api(home: Home) -> Iterator[Finding]:

@@ -12,11 +12,15 @@
     │   ├── AlreadyDecided      409
     │   ├── PermitUsed          409
     │   ├── TooEarly            409  with Retry-After
+    │   │   └── WaitingFor      409  what it depends on has not run, with Retry-After
+    │   ├── Claimed             409  somebody else works on it
     │   ├── IdempotencyConflict 409  same key, other body
-    │   └── Halted              409  the fleet is halted
+    │   ├── Halted              409  the fleet is halted
+    │   └── Interrupted         409  the run is interrupted
     ├── Gone                    410
     │   ├── PermitExpired       410
     │   └── PermitRevoked       410
+    ├── TooMany                 429  over the agent's rate, with Retry-After
     ├── Unavailable             503  a part that is needed does not answer
     └── client side
         ├── Refused             what `gate` raises when people did not approve
@@ -117,6 +121,18 @@ class TooEarly(Conflict):
         self.retry_after_s = retry_after_s
 
 
+class Claimed(Conflict):
+    """Somebody else has said to be working on it."""
+
+    code = "claimed"
+
+
+class WaitingFor(TooEarly):
+    """What the proposal depends on has not been executed yet."""
+
+    code = "waiting_for"
+
+
 class IdempotencyConflict(Conflict):
     """The idempotency key was used for another body."""
 
@@ -127,6 +143,17 @@ class Halted(Conflict):
     """The fleet is halted: nothing runs until the halt is lifted."""
 
     code = "halted"
+
+
+class Interrupted(Conflict):
+    """A supervisor has interrupted the run; nothing of it goes on until it is resumed."""
+
+    code = "interrupted"
+
+    mode: str | None = None
+    """pause, takeover or stop, where the agent asked about its run; None where a permit was."""
+    reason: str | None = None
+    """The supervisor's."""
 
 
 class Gone(ErrataError):
@@ -145,6 +172,16 @@ class PermitRevoked(Gone):
     """The permit was taken back."""
 
     code = "revoked"
+
+
+class TooMany(ErrataError):
+    """The agent sends more than the policy lets it."""
+
+    status, code = 429, "too_many"
+
+    def __init__(self, detail: str, retry_after_s: float) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 class Unavailable(ErrataError):

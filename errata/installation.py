@@ -174,6 +174,7 @@ def _own_parts(plan: Plan, credentials: Credentials) -> list[Part]:
         "ERRATA_HOST": settings.host,
         "ERRATA_PORT": str(settings.port),
         "ERRATA_POLL_SECONDS": str(settings.poll_seconds),
+        "ERRATA_EXECUTION_LIMIT": str(settings.execution_limit),
         "ERRATA_ARGILLA_WORKSPACE": settings.argilla_workspace,
     }
     if settings.database_url is not None:

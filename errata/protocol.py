@@ -491,6 +491,8 @@ class StatedReview(Value):
     review: Review
     reviewer: str
     received_at: Moment
+    void: Literal["replaced", "withdrawn", "edited", "policy"] | None = None
+    """Why it counts no more."""
 
 
 class Ticket(Value):
@@ -505,6 +507,9 @@ class Ticket(Value):
     permit: Permit | None = None
     reviews: tuple[StatedReview, ...] = ()
     estimated_wait_s: float | None = None
+    """None where nothing is known."""
+    claimed_until: Moment | None = None
+    """Until when somebody works on it, unless they renew it."""
     poll_url: str | None = None
     review_url: str | None = None
     events_url: str | None = None

@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     """Where Argilla reaches our API; needed when it runs on another machine."""
     poll_seconds: float = Field(default=2.0, gt=0)
     """How often answers are reconciled, whether or not a webhook came."""
+    execution_limit: float = Field(default=900.0, gt=0)
+    """Seconds after which a run without a receipt is `unknown` and an alarm is raised."""
     reviewer_cost_per_hour: float | None = Field(default=None, ge=0)
     """For the cost figures; currency units per hour of review."""
     human_only_cost_per_task: float | None = Field(default=None, ge=0)

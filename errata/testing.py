@@ -53,6 +53,7 @@ class FakeServer:
         self._reviewer = reviewer
         self.tickets: dict[str, Ticket] = {}
         self.receipts: list[Receipt] = []
+        self.runs: dict[str, dict[str, Any]] = {}
         self._by_key: dict[str, str] = {}
         self._uses: dict[str, str | None] = {}
 
@@ -76,6 +77,10 @@ class FakeServer:
                 return self._consume(id_, given["digest"], key)
             case "POST", ["permits", id_, "receipt"]:
                 return self._report(id_, given)
+            case "POST", ["runs"]:
+                return self._begin(given)
+            case method, ["runs", id_, *rest]:
+                return self._follow(id_, method, rest, given)
             case _:
                 return _refuse(404, "not_found", f"the fake has no {request.url.path}")
 
@@ -158,6 +163,9 @@ class FakeServer:
         ticket = self._holder(id_)
         if ticket is None or ticket.permit is None:
             return _refuse(404, "not_found", f"no permit {id_!r}")
+        run = self.runs.get((ticket.proposal and ticket.proposal.run_id) or "", {})
+        if run.get("interrupt"):
+            return _refuse(409, "interrupted", f"run {run['id']} is {run['status']}")
         if id_ in self._uses and (key is None or self._uses[id_] != key):
             return _refuse(409, "used", f"permit {id_} has been used")
         if computed != ticket.permit.digest:
@@ -175,6 +183,41 @@ class FakeServer:
         self.receipts.append(receipt)
         self._put(ticket, status=receipt.status)
         return httpx2.Response(201, json=receipt.wire())
+
+    def interrupt(self, run_id: str, mode: str, reason: str) -> None:
+        """Interrupt a run, as a supervisor does: pause, takeover or stop."""
+        status = {"pause": "paused", "takeover": "taken_over", "stop": "stopped"}[mode]
+        self._change(run_id, status=status, interrupt={"mode": mode, "reason": reason})
+
+    def resume(self, run_id: str, note: str | None = None) -> None:
+        """Hand a run back, as a supervisor does."""
+        self._change(run_id, status="running", interrupt=None, note=note)
+
+    def _begin(self, given: dict[str, Any]) -> httpx2.Response:
+        begun = {"status": "running", "version": 0, "progress": None, "steps": [], **given}
+        return httpx2.Response(201, json=self.runs.setdefault(given["id"], begun))
+
+    def _follow(
+        self, id_: str, method: str, rest: list[str], given: dict[str, Any]
+    ) -> httpx2.Response:
+        run = self.runs.get(id_)
+        if run is None:
+            return _refuse(404, "not_found", f"no run {id_!r}")
+        if method == "GET":
+            return httpx2.Response(200, json=run)
+        if run["status"] in {"done", "failed"}:
+            return _refuse(409, "conflict", f"run {id_} has ended: {run['status']}")
+        if rest == ["steps"]:
+            progress = given.get("progress", run["progress"])
+            self._change(id_, steps=[*run["steps"], given], progress=progress)
+            return httpx2.Response(201, json=run)
+        if run["status"] != "running":
+            return _refuse(409, "interrupted", f"run {id_} is {run['status']}")
+        self._change(id_, status=given["status"])
+        return httpx2.Response(200, json=run)
+
+    def _change(self, run_id: str, **changes: Any) -> None:
+        self.runs[run_id].update(changes, version=self.runs[run_id]["version"] + 1)
 
     def _holder(self, permit_id: str) -> Ticket | None:
         held = (one for one in self.tickets.values() if one.permit and one.permit.id == permit_id)

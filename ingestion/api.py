@@ -7,14 +7,27 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Query, Response
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from errata import protocol
 from errata.db import Db, Reading
-from errata.errors import ErrataError, Malformed, TooLarge
-from ingestion import bodies, events, halts, intake, keys, permits, store, tables, tickets
+from errata.errors import ErrataError, Malformed, TooLarge, TooMany
+from ingestion import (
+    alarms,
+    bodies,
+    events,
+    halts,
+    intake,
+    keys,
+    lessons,
+    permits,
+    store,
+    tables,
+    tickets,
+    waits,
+)
 from ingestion.access import Caller, Now
 
 router = APIRouter(prefix="/v1")
@@ -35,7 +48,14 @@ class BatchMistakes(Malformed):
         return {**super().wire(), "lines": self.mistakes}
 
 
-@router.post("/proposals", status_code=202, response_model=None)
+@router.post(
+    "/proposals",
+    status_code=202,
+    dependencies=[alarms.Watching],
+    response_model=None,
+    responses={201: {"description": "The policy has decided at once."}},
+    openapi_extra=bodies.described(protocol.Proposal),
+)
 def propose(
     caller: Caller,
     body: bodies.Single,
@@ -78,6 +98,7 @@ def _propose(
     proposal = bodies.parse(body.raw, protocol.Proposal)
     taken = intake.take(session, proposal, caller, now=now)
     ticket = tickets.with_links(tickets.ticket(session, taken.row))
+    ticket = waits.with_wait(session, ticket, taken.row, now)
     answered = Answered(202 if ticket.decision is None else 201, {"reviews": [], **ticket.wire()})
     if key is not None:
         _remember(session, caller, key, body, answered)
@@ -103,7 +124,12 @@ def _remember(
     session.flush()
 
 
-@router.post("/proposals/batch", status_code=202)
+@router.post(
+    "/proposals/batch",
+    status_code=202,
+    dependencies=[alarms.Watching],
+    openapi_extra=bodies.LINES,
+)
 def propose_batch(caller: Caller, body: bodies.Batch, session: Db, now: Now) -> dict[str, Any]:
     """Take in one proposal per line (NDJSON): all of them or none."""
     keys.require(caller, "agent")
@@ -112,6 +138,8 @@ def propose_batch(caller: Caller, body: bodies.Batch, session: Db, now: Now) -> 
     for number, line in _lines(body.raw):
         try:
             ticket = _take_line(session, line, caller, now)
+        except TooMany:
+            raise  # the lines are well: the whole batch can come again
         except ErrataError as error:
             field = {"field": error.field} if error.field else {}
             mistakes.append({"line": number, **field, "reason": error.detail})
@@ -152,7 +180,11 @@ class Consumption(protocol.Value):
     digest: protocol.Digest
 
 
-@router.post("/permits/{permit_id}/consume", response_model=None)
+@router.post(
+    "/permits/{permit_id}/consume",
+    response_model=None,
+    openapi_extra=bodies.described(Consumption),
+)
 def consume(
     permit_id: str,
     caller: Caller,
@@ -166,7 +198,13 @@ def consume(
     return permits.consume(session, permit_id, digest, caller, key=idempotency_key, now=now).wire()
 
 
-@router.post("/permits/{permit_id}/receipt", status_code=201, response_model=None)
+@router.post(
+    "/permits/{permit_id}/receipt",
+    status_code=201,
+    dependencies=[alarms.Watching],
+    response_model=None,
+    openapi_extra=bodies.described(protocol.Receipt),
+)
 def report(
     permit_id: str, caller: Caller, body: bodies.Single, session: Db, now: Now
 ) -> dict[str, Any]:
@@ -198,6 +236,23 @@ def lift_halt(session: Db, caller: Caller, now: Now) -> dict[str, Any]:
     keys.require(caller, "supervisor", "admin")
     halts.lift(session, actor=caller.id, now=now)
     return {"halted": False}
+
+
+@router.post("/lessons", openapi_extra=bodies.described(protocol.Proposal))
+def recall(
+    caller: Caller,
+    body: bodies.Single,
+    session: Reading,
+    limit: Annotated[int, Query(ge=1, le=20)] = 5,
+) -> dict[str, Any]:
+    """Earlier corrections of cases like the proposal in the body, which is not taken in."""
+    keys.require(caller, "agent", "analyst", "admin")
+    case = bodies.parse(body.raw, protocol.Proposal)
+    own = caller.id if "agent" in caller.roles else None
+    if own is not None:
+        keys.require_agent(caller, case.agent.id)
+    found = lessons.recall(session, case, own, limit=limit)
+    return {"lessons": [lesson._asdict() for lesson in found]}
 
 
 @router.get("/schemas")

@@ -1,6 +1,6 @@
-"""Waking those who wait for a proposal, without a thread or a transaction each.
+"""Waking those who wait for a proposal or a run, without a thread or a transaction each.
 
-In: the event log. Out: a wake-up for every waiter whose proposal had an event. One task per
+In: the event log. Out: a wake-up for every waiter whose proposal or run had an event. One task per
 process reads the log while anybody waits, so that a decision taken by another process is heard
 too.
 """
@@ -36,14 +36,14 @@ class Bell:
         self._watch: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def listening(self, proposal_id: str = ANY) -> AsyncGenerator[asyncio.Event]:
+    async def listening(self, id_: str = ANY) -> AsyncGenerator[asyncio.Event]:
         """Be woken from now on; look after entering, so that nothing falls between.
 
         Yields:
-            An event that is set when the proposal had one; clear it before looking again.
+            An event that is set when the proposal or run had one; clear it before looking again.
         """
         woken = asyncio.Event()
-        self._waiters.setdefault(proposal_id, set()).add(woken)
+        self._waiters.setdefault(id_, set()).add(woken)
         try:
             if self._watch is None or self._watch.done():
                 self._listens = asyncio.Event()
@@ -51,9 +51,9 @@ class Bell:
             await self._listens.wait()
             yield woken
         finally:
-            self._waiters[proposal_id].discard(woken)
-            if not self._waiters[proposal_id]:
-                del self._waiters[proposal_id]
+            self._waiters[id_].discard(woken)
+            if not self._waiters[id_]:
+                del self._waiters[id_]
 
     async def stop(self) -> None:
         """End the task; not by cancelling it, or its thread would outlive it on a connection."""
@@ -78,8 +78,8 @@ class Bell:
             except Exception as error:  # whatever it was: those who wait must not be forgotten
                 log.warning("the log could not be read: %s", type(error).__name__)
                 continue
-            for proposal_id in news:
-                for woken in self._waiters.get(proposal_id, ()):
+            for id_ in news:
+                for woken in self._waiters.get(id_, ()):
                     woken.set()
 
     def _newest(self) -> int:
@@ -95,14 +95,14 @@ class Bell:
             connection.close()  # gives it back to the pool, which ends the transaction
 
     def _news(self) -> set[str]:
-        """Proposals that had an event since the last look."""
+        """Proposals and runs that had an event since the last look."""
         head = self._newest()
         if head == self._seen:
             return set()
         with self._database().reading() as session:
-            statement = select(Event.proposal_id).where(
+            statement = select(Event.proposal_id, col(Event.data)["run"].as_string()).where(
                 col(Event.seq) > self._seen, col(Event.seq) <= head
             )
-            found = {one for one in session.exec(statement) if one is not None}
+            found = {one for row in session.exec(statement) for one in row if one is not None}
         self._seen = head
         return found | {ANY}

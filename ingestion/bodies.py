@@ -24,6 +24,22 @@ BATCH_LIMIT = 16 * LARGEST
 DEEPEST_PATH = 8
 """Steps of the path to a field that is too large; each costs a pass over the whole."""
 
+BODY = "x-errata-body"
+"""Where a route's part of the OpenAPI document names the value that it reads."""
+LINES = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+    }
+}
+"""The part of a route that reads one JSON value a line."""
+
+
+def described(model: type[Value]) -> dict[str, Any]:
+    """For `openapi_extra` of a route that reads its body itself."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {BODY: {"name": model.__name__, "schema": schema}}
+
 
 class Body(NamedTuple):
     """A request's body."""

@@ -4,13 +4,16 @@ In: a condition as the file states it, a value that an agent sent. Out: whether 
 Pure. No value is coerced, and a boolean is no number.
 """
 
+import math
 import re
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
 from errata.protocol import RiskLevel
+from ingestion import patterns
 
 LEVELS: tuple[RiskLevel, ...] = ("low", "medium", "high", "critical")
 SCALES: dict[str, tuple[str, ...]] = {
@@ -24,6 +27,9 @@ PATHS = re.compile(
     r"(action|kind|agent\.id|urgency|confidence\.value"
     r"|risk\.(level|amount|reversible)|(args|metadata)(\.[^.]+)+)"
 )
+
+GLOB = frozenset("*?[")
+"""Characters that make a text a glob."""
 
 Scalar = str | bool | int | float
 
@@ -60,10 +66,9 @@ def _check_bounds(comparisons: dict[str, Any]) -> None:
 def _check_pattern(bound: Any) -> None:
     if not isinstance(bound, str):
         raise ValueError(f"matches takes a text, got {bound!r}")
-    try:
-        re.compile(bound)
-    except re.error as error:
-        raise ValueError(f"matches: {bound!r} is no regular expression: {error}") from error
+    problem = patterns.problem(bound)
+    if problem is not None:
+        raise ValueError(f"matches: {problem}")
 
 
 def _known_path(path: str) -> str:
@@ -107,6 +112,38 @@ def holds(condition: Any, value: Any, when_unknown: bool) -> bool:
     return _equal(condition, value, when_unknown)
 
 
+Test = Callable[[Any], bool]
+"""A condition, ready to be put to values."""
+
+
+def ready(condition: Any, when_unknown: bool) -> Test:
+    """A condition as a function of the value: the same answers as `holds`, several times as fast.
+
+    Policies put hundreds of conditions to each proposal, and nearly all are of two simple forms.
+    """
+    if isinstance(condition, str) and not GLOB & set(condition):
+        return lambda value: value == condition if isinstance(value, str) else when_unknown
+    if (
+        isinstance(condition, dict)
+        and condition.keys() <= set(ORDERINGS)
+        and all(_alike(0, bound) for bound in condition.values())
+    ):
+        return _interval(condition, when_unknown)
+    return lambda value: holds(condition, value, when_unknown)
+
+
+def _interval(bounds: dict[str, float], when_unknown: bool) -> Test:
+    low, above = bounds.get("gte", -math.inf), bounds.get("gt", -math.inf)
+    high, below = bounds.get("lte", math.inf), bounds.get("lt", math.inf)
+
+    def test(value: Any) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return when_unknown
+        return low <= value <= high and above < value < below
+
+    return test
+
+
 def _any_equal(wanted: list[Any], value: Any, when_unknown: bool) -> bool:
     """Whether one of the list is equal; only those of the value's type have a say."""
     known = [one for one in wanted if _alike(one, value)]
@@ -134,7 +171,7 @@ def _compare(operator: str, bound: Any, value: Any, when_unknown: bool) -> bool:
         case "matches":
             if not isinstance(value, str):
                 return when_unknown
-            return re.fullmatch(bound, value) is not None
+            return patterns.fits(bound, value)
         case _:
             if not _alike(bound, value) or isinstance(value, bool | list | dict):
                 return when_unknown

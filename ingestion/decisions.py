@@ -14,7 +14,7 @@ from sqlmodel import Session, func, select
 from errata import protocol
 from errata.digest import body, digest, schema_digest, stated_schema, version_body
 from errata.errors import AlreadyDecided
-from ingestion import edits, events, store, tables
+from ingestion import corrections, edits, events, store, tables
 from ingestion.policies import InForce
 
 PERMIT_LIFETIME = timedelta(hours=24)
@@ -35,13 +35,23 @@ class Outcome(NamedTuple):
     got: int
     at: datetime
     counterfactuals: tuple[str, ...] = ()
+    undo_window_s: float = 0.0
+    """How long an approval can be taken back before it may run."""
 
 
-def tool_schema(policy: InForce | None, proposal: protocol.Proposal) -> str | None:
-    """S of the digest: the tool's schema by the policy, else as the proposal states it."""
+def tool_schema(
+    policy: InForce | None, proposal: protocol.Proposal, version: protocol.Action | None = None
+) -> str | None:
+    """S of the digest: the tool's schema by the policy, else as the proposal states it.
+
+    Args:
+        policy: The policy in force, for live work.
+        proposal: What the agent asks.
+        version: A person's version of its action, which may name another tool.
+    """
     if proposal.action is None:
         return None
-    name = proposal.action.name
+    name = (version or proposal.action).name
     tool = policy.policy.tools.get(name) if policy else None
     stated = tool.parameters if tool is not None else None
     return schema_digest(stated if stated is not None else stated_schema(proposal, name))
@@ -86,16 +96,19 @@ def effective(
             return protocol.Effective()
 
 
-def effective_digest(
-    row: tables.Proposal, proposal: protocol.Proposal, version: protocol.Effective
+def version_digest(
+    proposal: protocol.Proposal,
+    version: protocol.Effective,
+    schema: str | None,
+    policy_version: str,
 ) -> str:
-    """The digest of what may run."""
+    """The digest of what may run, or of a person's version that is asked about."""
     return digest(
         agent=proposal.agent.id,
         kind=proposal.kind,
         body=version_body(proposal, version),
-        tool_schema=row.tool_schema,
-        policy_version=row.policy_version,
+        tool_schema=schema,
+        policy_version=policy_version,
     )
 
 
@@ -127,17 +140,22 @@ def record(
         outcome=outcome.outcome,
         by=outcome.by,
         effective=outcome.effective,
-        digest=effective_digest(row, proposal, outcome.effective) if runs else row.digest,
+        digest=version_digest(proposal, outcome.effective, row.tool_schema, row.policy_version)
+        if runs
+        else row.digest,
         policy_version=row.policy_version,
         reason=outcome.reason,
         counterfactuals=outcome.counterfactuals,
+        corrective_prompt=corrections.prompt(
+            proposal, outcome.outcome, outcome.effective, outcome.reason
+        ),
         reviews=protocol.Tally(needed=outcome.needed, got=outcome.got),
         decided_at=outcome.at,
     )
     _write(session, row, proposal, decision)
     store.move(session, row, "permitted" if runs else "decided", actor=actor, now=now)
     if runs:
-        _issue_permit(session, row, decision, now)
+        _issue_permit(session, row, decision, now, outcome.undo_window_s)
     _note(session, decision, actor, now)
     return decision
 
@@ -214,8 +232,13 @@ def _edit_distance(proposal: protocol.Proposal, version: protocol.Effective) -> 
 
 
 def _issue_permit(
-    session: Session, row: tables.Proposal, decision: protocol.Decision, now: datetime
+    session: Session,
+    row: tables.Proposal,
+    decision: protocol.Decision,
+    now: datetime,
+    undo_window_s: float,
 ) -> None:
+    begins = now + timedelta(seconds=undo_window_s)
     events.hold(session)  # or two that issue at once would read the same highest fence
     fence = session.exec(select(func.coalesce(func.max(tables.Permit.fence), 0))).one() + 1
     permit = tables.Permit(
@@ -224,8 +247,8 @@ def _issue_permit(
         digest=decision.digest,
         tool_schema=row.tool_schema,
         policy_version=row.policy_version,
-        not_before=now,
-        expires_at=now + PERMIT_LIFETIME,
+        not_before=begins,
+        expires_at=begins + PERMIT_LIFETIME,
         status="issued",
         fence=fence,
     )

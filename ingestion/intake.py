@@ -4,6 +4,7 @@ In: a proposal and the key it came with. Out: the proposal's row; for what the p
 once, the decision and permit too.
 """
 
+import random
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,9 +13,27 @@ from sqlmodel import Session
 from errata import protocol
 from errata.digest import fingerprint, stated_schema
 from errata.errors import Conflict, Forbidden, IdempotencyConflict, Malformed, NotFound
-from ingestion import decisions, events, halts, keys, policies, schemas, store, tables
+from ingestion import (
+    asked,
+    decisions,
+    dependencies,
+    events,
+    explaining,
+    halts,
+    keys,
+    policies,
+    rates,
+    runs,
+    schemas,
+    shadows,
+    store,
+    tables,
+    tasks,
+)
+from ingestion.asked import Lot
 from ingestion.policies import InForce
-from ingestion.policy import Ruling, Tool, risk_level, rule
+from ingestion.policy import NO_TOOL
+from ingestion.ruling import HALTED, Ruling, risk_level, rule
 
 
 class Taken(NamedTuple):
@@ -39,8 +58,10 @@ def take(
     Raises:
         Forbidden: The key may not speak for that agent.
         Malformed: The deadline has passed, arguments do not fit the tool's schema, no answer
-            could fit the response's, or the mode is one that cannot be asked for.
+            could fit the response's, what it depends on is not known, or it is a shadow of
+            nothing.
         Conflict: The id is taken by another proposal.
+        TooMany: It is over the agent's rate; an alarm is raised.
     """
     keys.require_agent(caller, proposal.agent.id)
     content_hash = fingerprint(proposal.wire())
@@ -48,17 +69,62 @@ def take(
     if known is not None:
         return Taken(known, known=True)
     in_force = policies.in_force(session)
+    rates.check(session, in_force.policy, proposal.agent.id, caller, now=now)
     _check(in_force, proposal, now)
-    ruling = rule(in_force.policy, proposal)
-    halted = halts.active(session) is not None
-    if halted and ruling.route == "auto":
-        ruling = ruling._replace(
-            route="queue", reason="the fleet is halted", needed=1, propensity=1.0
+    dependencies.check(session, proposal, caller)
+    if proposal.mode == "shadow":
+        return Taken(
+            _store(session, proposal, caller, in_force, None, content_hash, now), known=False
         )
-    row = _store(session, proposal, caller, in_force, ruling, content_hash, now)
-    _route(session, row, ruling, now)
-    _follow(session, row, proposal, ruling, now)
+    ruling = rule(in_force.policy, proposal)
+    drawn = draw(_held_up(session, ruling, proposal))
+    row = _store(session, proposal, caller, in_force, drawn.ruling, content_hash, now)
+    asked.route(session, row, drawn.ruling, now=now, lot=drawn.lot)
+    lost = dependencies.keep(session, row, proposal)
+    if lost is not None and drawn.ruling.route in {"auto", "queue"}:
+        dependencies.cancel(session, row, lost, actor="policy", now=now)
+    else:
+        _follow(session, row, proposal, in_force, drawn, now)
     return Taken(row, known=False)
+
+
+def _held_up(session: Session, ruling: Ruling, proposal: protocol.Proposal) -> Ruling:
+    """The ruling, where nothing runs at once while the fleet is halted or the run interrupted."""
+    if ruling.route != "auto":
+        return ruling
+    if halts.active(session) is not None:
+        return ruling._replace(route="queue", reason=HALTED, propensity=1.0)
+    if runs.is_interrupted(session, proposal.run_id):
+        return ruling._replace(route="queue", reason=runs.INTERRUPTION, propensity=1.0)
+    return ruling
+
+
+class Drawn(NamedTuple):
+    """A ruling after the lots were drawn."""
+
+    ruling: Ruling
+    lot: Lot | None
+
+
+def draw(ruling: Ruling) -> Drawn:
+    """Draw the lots that the policy asks for; the propensity stays the probability before."""
+    shares = ruling.shares
+    if ruling.route == "auto":
+        if _falls(shares.review):
+            reason = f"{ruling.reason}; drawn by lot for review"
+            return Drawn(ruling._replace(route="queue", reason=reason), "review")
+        return Drawn(ruling, "audit" if _falls(shares.audit) else None)
+    if ruling.route == "queue" and _falls(shares.dual):
+        needed = max(ruling.terms.needed, 2)
+        terms = ruling.terms.model_copy(update={"needed": needed, "blind": True})
+        reason = f"{ruling.reason}; drawn by lot for two blind reviews"
+        return Drawn(ruling._replace(terms=terms, reason=reason), "dual")
+    return Drawn(ruling, None)
+
+
+def _falls(share: float) -> bool:
+    """Whether a lot with this probability comes out; nobody outside can know beforehand."""
+    return share > 0 and random.SystemRandom().random() < share
 
 
 def _known(
@@ -74,12 +140,21 @@ def _known(
 
 def _check(in_force: InForce, proposal: protocol.Proposal, now: datetime) -> None:
     if proposal.mode == "shadow":
-        raise Malformed("shadow proposals are not taken by this version", field="mode")
+        shadows.check_linked(proposal)
     if proposal.expires_at is not None and proposal.expires_at <= now:
         raise Malformed("the deadline has passed", field="expires_at")
     wrong = schemas.problem(proposal.response_schema) if proposal.response_schema else None
     if wrong is not None:
         raise Malformed(wrong, field="response_schema")
+    check_actions(in_force, proposal)
+
+
+def check_actions(in_force: InForce, proposal: protocol.Proposal) -> None:
+    """Validate the arguments of all that a proposal may run.
+
+    Raises:
+        Malformed: Some do not fit; the field is named.
+    """
     actions = [("action", proposal.action)] if proposal.action else []
     actions += [
         (f"candidates[{index}].action", candidate.action)
@@ -98,8 +173,7 @@ def check_action(
     Raises:
         Malformed: They do not fit; the field is named.
     """
-    tool = in_force.policy.tools.get(action.name)
-    schema = tool.parameters if tool is not None else None
+    schema = in_force.policy.tool(action.name).parameters
     schema = schema if schema is not None else stated_schema(proposal, action.name)
     if schema is not None:
         schemas.check(schema, action.arguments, f"{field}.arguments")
@@ -110,13 +184,13 @@ def _store(
     proposal: protocol.Proposal,
     caller: tables.Principal,
     in_force: InForce,
-    ruling: Ruling,
+    ruling: Ruling | None,
     content_hash: str,
     now: datetime,
 ) -> tables.Proposal:
+    """Store a proposal as received; without a ruling it is a shadow, which nobody is asked about."""
     schema = decisions.tool_schema(in_force, proposal)
-    limit = now + ruling.expires_in
-    tool = in_force.policy.tools.get(proposal.action.name) if proposal.action else None
+    tool = in_force.policy.tool(proposal.action.name) if proposal.action else NO_TOOL
     row = row_of(
         proposal,
         id_=proposal.id or events.new_id(now),
@@ -127,9 +201,13 @@ def _store(
     )
     row.proposed_by = caller.id
     row.tool_schema = schema
-    row.risk_level = risk_level(tool or Tool(), proposal)
-    row.expires_at = min(limit, proposal.expires_at or limit)
-    row.on_timeout = ruling.on_timeout
+    row.risk_level = risk_level(tool, proposal)
+    if ruling is None:
+        row.source = shadows.SOURCE
+    else:
+        limit = now + ruling.expires_in
+        row.expires_at = min(limit, proposal.expires_at or limit)
+        row.on_timeout = ruling.on_timeout
     session.add(row)
     session.flush()
     store.keep(session, "proposal", row.id, row.id, proposal)
@@ -182,54 +260,41 @@ def row_of(
     )
 
 
-def _route(session: Session, row: tables.Proposal, ruling: Ruling, now: datetime) -> None:
-    session.add(
-        tables.Routing(
-            id=events.new_id(now),
-            proposal_id=row.id,
-            round=row.round,
-            route=ruling.route,
-            rule=ruling.rule,
-            reason=ruling.reason,
-            policy_version=row.policy_version,
-            propensity=ruling.propensity,
-            needed=ruling.needed,
-            at=now,
-        )
-    )
-    events.append(
-        session,
-        "proposal.routed",
-        actor="policy",
-        now=now,
-        proposal_id=row.id,
-        route=ruling.route,
-        propensity=ruling.propensity,
-    )
-
-
 def _follow(
     session: Session,
     row: tables.Proposal,
     proposal: protocol.Proposal,
-    ruling: Ruling,
+    in_force: InForce,
+    drawn: Drawn,
     now: datetime,
 ) -> None:
     """Do what the ruling says."""
+    ruling = drawn.ruling
     if ruling.route == "queue":
         store.move(session, row, "queued", actor="policy", now=now)
         return
+    outcomes: dict[protocol.Route, protocol.Outcome] = {
+        "auto": "approve",
+        "takeover": "takeover",
+        "block": "blocked",
+    }
     approved = ruling.route == "auto"
     outcome = decisions.Outcome(
-        outcome="approve" if approved else "blocked",
+        outcome=outcomes[ruling.route],
         by="policy",
         effective=decisions.effective(proposal) if approved else protocol.Effective(),
         reason=ruling.reason,
         needed=0,
         got=0,
         at=now,
+        counterfactuals=explaining.counterfactuals(in_force.policy, proposal, ruling),
+        undo_window_s=max(ruling.terms.undo_window_s, proposal.undo_window_s or 0.0),
     )
     decisions.record(session, row, proposal, outcome, actor="policy", now=now)
+    if ruling.route == "takeover":
+        tasks.open_task(session, row, "handover", now=now)
+    elif drawn.lot == "audit":
+        tasks.open_task(session, row, "audit", now=now)
 
 
 def repeated(
@@ -281,6 +346,7 @@ def end(
     """
     if row.source == "import":
         raise Conflict(f"proposal {row.id} is imported history; it cannot end anew")
+    shadows.check_none(row)
     proposal = store.proposal(session, row.id)
     if proposal is None:
         raise NotFound(f"the text of proposal {row.id} has been erased")

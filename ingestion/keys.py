@@ -5,12 +5,12 @@ In: names, roles, bearer tokens. Out: principals; a new key's secret, once.
 
 import hashlib
 import secrets
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, or_, select
 
 from errata.errors import Conflict, Forbidden, Malformed, NotFound, Unauthorized
 from errata.protocol import Role
@@ -35,7 +35,8 @@ def create(
     role: Role,
     name: str,
     *,
-    groups: Sequence[str] = (),
+    groups: Mapping[str, date | None] | None = None,
+    expires_at: datetime | None = None,
     agents: Sequence[str] = (),
     actor: str,
     now: datetime,
@@ -46,7 +47,8 @@ def create(
         session: A transaction.
         role: What the key may do.
         name: Whose it is; a reviewer's is also the Argilla user name.
-        groups: Groups of a reviewer.
+        groups: Groups of a reviewer, each with the last day of the membership or None.
+        expires_at: When the key stops being valid; None: it does not.
         agents: Globs of agent ids; only for the role agent.
         actor: Who makes it.
         now: When.
@@ -62,25 +64,63 @@ def create(
     principal = session.exec(select(Principal).where(Principal.name == name)).first()
     if principal is None:
         principal = Principal(
-            id=events.new_id(now), name=name, roles=[], groups=[], agents=[], created_at=now
+            id=events.new_id(now), name=name, roles=[], groups={}, agents=[], created_at=now
         )
     roles = {*principal.roles, role}
     if "agent" in roles and len(roles) > 1:
         # Whoever proposes must not decide; one name with both would hide that it does.
         raise Conflict(f"{name!r} is {' and '.join(principal.roles)}; an agent cannot be more")
     principal.roles = sorted(roles)
-    principal.groups = sorted({*principal.groups, *groups})
+    joined = {name: ends and ends.isoformat() for name, ends in (groups or {}).items()}
+    principal.groups = dict(sorted({**principal.groups, **joined}.items()))
     principal.agents = sorted({*principal.agents, *agents})
     session.add(principal)
     session.flush()
     events.append(session, "key.created", actor=actor, now=now, principal=principal.id, role=role)
-    return _issue(session, principal, now)
+    return _issue(session, principal, now, expires_at)
 
 
-def _issue(session: Session, principal: Principal, now: datetime) -> NewKey:
+def group(stated: str) -> tuple[str, date | None]:
+    """A membership as the command line writes it: `senior`, or `senior@2027-06-30`.
+
+    Raises:
+        Malformed: No name, or no date.
+    """
+    name, _, ends = stated.strip().partition("@")
+    if not name:
+        raise Malformed(f"{stated!r} names no group", field="groups")
+    try:
+        return name, date.fromisoformat(ends) if ends else None
+    except ValueError as error:
+        raise Malformed(f"{ends!r} is no date; write {name}@2027-06-30", field="groups") from error
+
+
+def groups(session: Session, today: date) -> frozenset[str]:
+    """The groups that somebody who can review belongs to on a day."""
+    people = session.exec(select(Principal).where(col(Principal.disabled_at).is_(None)))
+    return frozenset(
+        name
+        for person in people
+        if "reviewer" in person.roles
+        for name, ends in person.groups.items()
+        if ends is None or today <= date.fromisoformat(ends)
+    )
+
+
+def _issue(
+    session: Session, principal: Principal, now: datetime, expires_at: datetime | None = None
+) -> NewKey:
     key_id = events.new_id(now)
     secret = f"errata_{secrets.token_urlsafe(32)}"
-    session.add(Key(id=key_id, principal_id=principal.id, hash=_hash(secret), created_at=now))
+    session.add(
+        Key(
+            id=key_id,
+            principal_id=principal.id,
+            hash=_hash(secret),
+            created_at=now,
+            expires_at=expires_at,
+        )
+    )
     return NewKey(key_id, secret, principal)
 
 
@@ -107,7 +147,7 @@ def rotate(session: Session, key_id: str, *, actor: str, now: datetime) -> NewKe
     principal = session.get(Principal, key.principal_id)
     assert principal is not None
     revoke(session, key_id, actor=actor, now=now)
-    new = _issue(session, principal, now)
+    new = _issue(session, principal, now, key.expires_at)
     events.append(session, "key.created", actor=actor, now=now, principal=principal.id)
     return new
 
@@ -132,12 +172,17 @@ def list_all(session: Session) -> list[Listed]:
     return [Listed(key, principal) for key, principal in session.exec(statement)]
 
 
-def authenticate(session: Session, secret: str | None) -> Principal:
+def authenticate(session: Session, secret: str | None, *, now: datetime | None = None) -> Principal:
     """Who holds a key.
 
+    Args:
+        session: A transaction.
+        secret: The key as sent.
+        now: When, for keys that end; else the clock's time.
+
     Raises:
-        Unauthorized: No key, an unknown or a revoked one, or its holder is disabled. The message
-            is the same, so that nobody learns which keys once existed.
+        Unauthorized: No key, an unknown, expired or revoked one, or its holder is disabled. The
+            message is the same, so that nobody learns which keys once existed.
     """
     if not secret:
         raise Unauthorized("send a key: Authorization: Bearer errata_…")
@@ -147,6 +192,7 @@ def authenticate(session: Session, secret: str | None) -> Principal:
         .where(
             Key.hash == _hash(secret),
             col(Key.revoked_at).is_(None),
+            or_(col(Key.expires_at).is_(None), col(Key.expires_at) > (now or datetime.now(UTC))),
             col(Principal.disabled_at).is_(None),
         )
     )

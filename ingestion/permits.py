@@ -21,7 +21,7 @@ from errata.errors import (
     PermitUsed,
     TooEarly,
 )
-from ingestion import events, halts, store, tables
+from ingestion import alarms, dependencies, events, halts, revocations, runs, store, tables
 
 
 def consume(
@@ -50,8 +50,9 @@ def consume(
     Raises:
         NotFound: No such permit.
         Forbidden: It was given to another agent's key.
-        Halted: The fleet is halted; the permit is not used.
+        Halted, Interrupted: The fleet is halted, or the run; the permit is not used.
         DigestMismatch: Not the approved bytes; the permit is not used.
+        WaitingFor: What it depends on has not been executed; the permit is not used.
         PermitUsed, PermitExpired, PermitRevoked, TooEarly: What they say.
     """
     permit = _own(session, permit_id, caller)
@@ -59,6 +60,10 @@ def consume(
         return store.permit_value(permit)
     events.hold(session)  # a halt that has been answered is seen here
     _check(session, permit, digest, now)
+    row = store.load(session, permit.proposal_id)
+    runs.check_running(session, row.run_id)
+    dependencies.check_met(session, row)
+    revocations.check_allowed(session, permit, row)
     statement = (
         update(tables.Permit)
         .where(
@@ -72,7 +77,6 @@ def consume(
     if session.exec(statement).rowcount != 1:
         raise PermitUsed(f"permit {permit_id} has been used")
     session.refresh(permit)
-    row = store.load(session, permit.proposal_id)
     store.move(session, row, "executing", actor=caller.id, now=now)
     events.append(
         session,
@@ -123,30 +127,65 @@ def report(
 ) -> protocol.Receipt:
     """Note what came of a run; the same receipt again changes nothing.
 
+    Where nobody knew what came of it, a later receipt may still say so.
+
     Raises:
         NotFound: No such permit.
         Forbidden: It was given to another agent's key.
-        Conflict: The permit was never used, or another receipt was given.
+        NeverUsed: The permit was never used; an alarm is raised.
+        Conflict: Another receipt was given.
     """
     permit = _own(session, receipt.permit_id, caller)
+    row = store.load(session, permit.proposal_id)
     known = session.get(tables.Receipt, permit.id)
-    if known is not None:
-        if known.status == receipt.status:
-            return receipt
+    if known is not None and known.status == receipt.status:
+        return receipt
+    if known is not None and known.status != "unknown":
         raise Conflict(f"permit {permit.id} has a receipt that says {known.status!r}")
     if permit.status != "used":
-        raise Conflict(f"permit {permit.id} was not used: consume it before running anything")
+        raise alarms.NeverUsed(
+            f"permit {permit.id} was not used: consume it before running anything",
+            row.agent_id,
+            row.id,
+            permit.digest,
+        )
+    if known is not None:
+        _forget(session, known)
+    _note(session, receipt, row, now)
+    store.move(session, row, receipt.status, actor=caller.id, now=now)
+    if receipt.status != "unknown":
+        alarms.settle(session, row.id, actor=caller.id, now=now)
+        return receipt
+    alarms.sound(
+        session,
+        "unknown",
+        agent_id=row.agent_id,
+        proposal_id=row.id,
+        digest=permit.digest,
+        actor=caller.id,
+        now=now,
+    )
+    return receipt
+
+
+def _forget(session: Session, known: tables.Receipt) -> None:
+    """Make room for a receipt that knows more."""
+    session.delete(known)
+    text = session.get(tables.Payload, ("receipt", known.permit_id))
+    if text is not None:
+        session.delete(text)
+    session.flush()
+
+
+def _note(session: Session, receipt: protocol.Receipt, row: tables.Proposal, now: datetime) -> None:
     session.add(
         tables.Receipt(
-            permit_id=permit.id,
-            proposal_id=permit.proposal_id,
+            permit_id=receipt.permit_id,
+            proposal_id=row.id,
             status=receipt.status,
             started_at=receipt.started_at,
             finished_at=receipt.finished_at,
             received_at=now,
         )
     )
-    store.keep(session, "receipt", permit.id, permit.proposal_id, receipt)
-    row = store.load(session, permit.proposal_id)
-    store.move(session, row, receipt.status, actor=caller.id, now=now)
-    return receipt
+    store.keep(session, "receipt", receipt.permit_id, row.id, receipt)

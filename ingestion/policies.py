@@ -25,7 +25,7 @@ class InForce(NamedTuple):
 def apply(session: Session, text: str, *, actor: str, now: datetime) -> InForce:
     """Make a policy active; applying the active one again changes nothing.
 
-    Open proposals keep the version they were routed under.
+    Open proposals keep the version they were routed under until the next stage asks anew.
 
     Raises:
         BadPolicy: The text has mistakes.
@@ -54,10 +54,22 @@ def in_force(session: Session) -> InForce:
     Raises:
         Unavailable: None was ever applied.
     """
-    row = _active(session)
-    if row is None:
+    found = active(session)
+    if found is None:
         raise Unavailable("no policy is active; run `errata policy apply FILE`")
-    return InForce(_parsed(row.text), row.version)
+    return found
+
+
+def active(session: Session) -> InForce | None:
+    """The active policy, or None where none was ever applied."""
+    row = _active(session)
+    return None if row is None else InForce(_parsed(row.text), row.version)
+
+
+def at(session: Session, version: str) -> Policy | None:
+    """The policy of a version; None of one that was never applied here."""
+    row = session.get(tables.Policy, version)
+    return None if row is None else _parsed(row.text)
 
 
 def _active(session: Session) -> tables.Policy | None:

@@ -1,33 +1,43 @@
-"""The policy: which proposals run at once, which wait for people, which never run.
+"""The policy's file form: red lines, tools, rules, rates.
 
-In: a policy's parsed file form and a proposal. Out: a ruling. Pure: no clock, no database.
+In: the parsed file. Out: a checked value, in which the rules that can match an action are found
+at once. Pure: no clock, no database.
 """
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from errata.protocol import Action, JsonObject, Kind, Name, Proposal, RiskLevel, Text
+from errata.protocol import JsonObject, Name, RiskLevel, Route, Text
 from ingestion import schemas
-from ingestion.conditions import LEVELS, When, holds
+from ingestion.conditions import Test, When, ready
 
-Routed = Literal["auto", "queue", "block"]
-OnTimeout = Literal["reject", "cancel"]
+OnTimeout = Literal["reject", "escalate", "delegate", "cancel"]
 """What a time-out does; there is no word for approving."""
 
-STRICTER: dict[Routed, int] = {"auto": 0, "queue": 1, "block": 2}
-RUNNABLE: frozenset[Kind] = frozenset({"action", "draft", "plan", "click"})
-"""Kinds that can be carried out as they stand; the others need a person's choice or answer."""
+STRICTER: dict[Route, int] = {"auto": 0, "queue": 1, "takeover": 2, "block": 3}
+MOST_VOTES = 20
+ONE_DAY = timedelta(days=1)
 
 DURATION = re.compile(r"^(\d+(?:\.\d+)?)(s|m|h|d)$")
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LONGEST = timedelta(days=3650)
 
 
-def _duration(value: Any) -> Any:
+def duration(value: Any) -> timedelta:
+    """A time span as the file writes it.
+
+    Raises:
+        ValueError: It is not a number and a unit, or over ten years.
+    """
+    if isinstance(value, timedelta):
+        return value
     if not isinstance(value, str):
         raise ValueError("a duration is a number and a unit: 30s, 15m, 24h or 7d")
     match = DURATION.match(value)
@@ -39,7 +49,16 @@ def _duration(value: Any) -> Any:
     return timedelta(seconds=seconds)
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
+def _names(value: Any) -> Any:
+    """One name or a list of them."""
+    return (
+        (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+    )
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+Groups = Annotated[tuple[Name, ...], BeforeValidator(_names)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class Part(BaseModel):
@@ -48,13 +67,103 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Default(Part):
+class Quorum(Part):
+    """Who must agree before something is approved."""
+
+    needed: Annotated[int, Field(ge=1, le=MOST_VOTES)] = 1
+    roles: Groups = ()
+    """Each needs a distinct person of that group among those who agree."""
+    voters: Groups = Field(default=(), alias="from")
+    """Only these groups vote or veto; empty: every reviewer."""
+    tie_break: Groups = ()
+    """Whose word decides where as many as are needed have voted and differ."""
+
+    @model_validator(mode="after")
+    def _roles_fit(self) -> "Quorum":
+        if len(self.roles) > self.needed:
+            raise ValueError(
+                f"{len(self.roles)} roles need as many people; needed is {self.needed}"
+            )
+        return self
+
+
+def _quorum(value: Any) -> Any:
+    """A bare number is short for `{needed: n}`."""
+    return {"needed": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+QuorumForm = Annotated[Quorum, BeforeValidator(_quorum)]
+
+
+class Confidence(Part):
+    """Routing by how sure a trusted agent is: at least auto, at least approve, else takeover."""
+
+    auto: Share
+    approve: Share
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Confidence":
+        if self.approve > self.auto:
+            raise ValueError("approve must not be above auto")
+        return self
+
+
+class Handling(Part):
+    """What a rule, and the default, can say besides the route."""
+
+    quorum: QuorumForm | None = None
+    rationale: Literal["required", "optional"] | None = None
+    expires_in: Duration | None = None
+    on_timeout: OnTimeout | None = None
+    escalate_to: Groups = ()
+    """A chain: each time-out adds the next group to those who may vote."""
+    delegate_to: Groups = ()
+    """Who votes in place of the others after the time-out."""
+    undo_window: Duration | None = None
+    review_share: Share = 0.0
+    """Share of what would run at once that goes to people all the same."""
+    audit_share: Share = 0.0
+    """Share of what ran at once that people look at afterwards."""
+    dual_share: Share = 0.0
+    """Share of what is queued that two people review without seeing each other's version."""
+
+    @model_validator(mode="after")
+    def _has_somewhere_to_go(self) -> "Handling":
+        for word, groups in (("escalate", self.escalate_to), ("delegate", self.delegate_to)):
+            if self.on_timeout == word and not groups:
+                raise ValueError(f"on_timeout: {word} needs {word}_to")
+            if groups and self.on_timeout != word:
+                raise ValueError(f"{word}_to needs on_timeout: {word}")
+        return self
+
+
+class Default(Handling):
     """What holds where no rule says otherwise."""
 
-    route: Routed = "queue"
-    quorum: Literal[1] = 1
-    expires_in: Duration = timedelta(hours=24)
-    on_timeout: OnTimeout = "reject"
+    route: Route = "queue"
+    quorum: QuorumForm | None = Quorum()
+    expires_in: Duration | None = ONE_DAY
+    on_timeout: OnTimeout | None = "reject"
+
+
+class Rule(Handling):
+    """One rule; the first whose conditions all hold decides."""
+
+    name: Text
+    when: When
+    route: Route | None = None
+    confidence: Confidence | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Rule":
+        if (self.route is None) == (self.confidence is None):
+            raise ValueError("a rule has either route or confidence")
+        return self
+
+    @property
+    def loosens(self) -> bool:
+        """Whether something can run by this rule without anybody's word."""
+        return self.route == "auto" or self.confidence is not None
 
 
 class RedLine(Part):
@@ -69,6 +178,8 @@ class Tool(Part):
     parameters: JsonObject | None = Field(default=None, alias="schema")
     reversible: bool | None = None
     risk: RiskLevel | None = None
+    edits_to: Groups = ()
+    """Globs of other tools that a person's version may use."""
 
     @field_validator("parameters")
     @classmethod
@@ -79,15 +190,13 @@ class Tool(Part):
         return parameters
 
 
-class Rule(Part):
-    """One rule; the first whose conditions all hold decides."""
+class Rate(Part):
+    """How many proposals agents may send in a time."""
 
-    name: Text
-    when: When
-    route: Routed
-    quorum: Literal[1] = 1
-    expires_in: Duration | None = None
-    on_timeout: OnTimeout | None = None
+    agent: Name
+    """A glob; each agent that it matches has the whole rate to itself."""
+    proposals: Annotated[int, Field(ge=1)]
+    per: Duration
 
 
 class Policy(Part):
@@ -95,125 +204,93 @@ class Policy(Part):
 
     version: Literal[1]
     default: Default = Default()
-    red_lines: list[RedLine] = []
+    trusted_confidence: Groups = ()
+    """Globs of agents whose stated confidence counts."""
+    red_lines: tuple[RedLine, ...] = ()
     tools: dict[Name, Tool] = {}
-    rules: list[Rule] = []
+    rates: tuple[Rate, ...] = ()
+    rules: tuple[Rule, ...] = ()
+
+    @field_validator("red_lines", "rates", "rules", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @cached_property
+    def lines(self) -> "Lines":
+        """The rules by the action that they speak of."""
+        return Lines(self.rules)
+
+    def tool(self, name: str) -> Tool:
+        """What the policy knows of a tool; nothing of one that it does not name."""
+        return self.tools.get(name, NO_TOOL)
 
 
-class Ruling(NamedTuple):
-    """What the policy says to one proposal."""
-
-    route: Routed
-    rule: str
-    reason: str
-    needed: int
-    expires_in: timedelta
-    on_timeout: OnTimeout
-    propensity: float
-    """Probability that such a proposal goes to people."""
+NO_TOOL = Tool()
 
 
-def rule(policy: Policy, proposal: Proposal, action: Action | None = None) -> Ruling:
-    """Route a proposal.
+class Section(NamedTuple):
+    """The rules that may hold for actions of one name, in the order of the file."""
+
+    rules: tuple[Rule, ...]
+    tests: tuple[tuple[tuple[str, Test], ...], ...]
+    """Of each rule its conditions by path, those first that tell it from other rules."""
+
+    def first(self, seen: dict[str, Any]) -> int:
+        """The place of the first rule whose conditions all hold; past the last where none does.
+
+        What is not known counts against the agent.
+        """
+        for index, tests in enumerate(self.tests):
+            for path, test in tests:
+                if not test(seen.get(path)):
+                    break
+            else:
+                return index
+        return len(self.rules)
+
+
+class Lines:
+    """Rules found by action name, so that a hundred rules on other tools cost nothing.
 
     Args:
-        policy: The policy in force.
-        proposal: What the agent asks.
-        action: A person's version of the action, to be routed in place of the proposal's.
-
-    Returns:
-        The ruling on the action; for candidates with actions the strictest ruling on any of them.
-        What needs a person's choice or answer is never automatic.
+        rules: In the order of the file.
     """
-    choices = [c.action for c in proposal.candidates or () if c.action is not None]
-    # An action beside a draft will not run, so it must not bring the draft through either.
-    own = proposal.action if proposal.kind == "action" else None
-    actions = [action] if action is not None else choices or [own]
-    rulings = [_rule_one(policy, proposal, one) for one in actions]
-    strictest = max(rulings, key=lambda ruling: STRICTER[ruling.route])
-    if strictest.route == "auto" and proposal.kind not in RUNNABLE:
-        reason = f"a {proposal.kind} needs a person's answer"
-        return strictest._replace(route="queue", reason=reason, propensity=1.0)
-    return strictest
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = rules
+        self._uses = Counter(
+            (path, repr(condition)) for rule in rules for path, condition in rule.when.items()
+        )
+        self.about = lru_cache(maxsize=4096)(self._about)
+
+    def _about(self, action: str | None) -> Section:
+        """The rules that may hold for an action of that name."""
+        if action is None:  # nothing is called, so a rule on calls says nothing; see ADR 0013
+            rules = tuple(rule for rule in self._rules if "action" not in rule.when)
+        else:
+            rules = tuple(r for r in self._rules if _may_match(r.when.get("action"), action))
+        return Section(rules, tuple(map(self._tests, rules)))
+
+    def _tests(self, rule: Rule) -> tuple[tuple[str, Test], ...]:
+        wanted = [
+            (path, condition)
+            for path, condition in rule.when.items()
+            if path != "action" or _names_only(condition) is None  # the others hold already
+        ]
+        wanted.sort(key=lambda one: self._uses[one[0], repr(one[1])])
+        return tuple((path, ready(condition, not rule.loosens)) for path, condition in wanted)
 
 
-def _rule_one(policy: Policy, proposal: Proposal, action: Action | None) -> Ruling:
-    default = policy.default
-    if action is not None:
-        for line in policy.red_lines:
-            if fnmatchcase(action.name, line.action):
-                return Ruling(
-                    route="block",
-                    rule="red line",
-                    reason=f"red line {line.action!r}: no one can approve {action.name!r}",
-                    needed=0,
-                    expires_in=default.expires_in,
-                    on_timeout=default.on_timeout,
-                    propensity=0.0,
-                )
-    facts = _facts(policy, proposal, action)
-    for one in policy.rules:
-        if all(
-            holds(condition, facts.get(path), one.route != "auto")
-            for path, condition in one.when.items()
-        ):
-            return Ruling(
-                route=one.route,
-                rule=one.name,
-                reason=f"rule {one.name!r}",
-                needed=one.quorum,
-                expires_in=one.expires_in or default.expires_in,
-                on_timeout=one.on_timeout or default.on_timeout,
-                propensity=1.0 if one.route == "queue" else 0.0,
-            )
-    return Ruling(
-        route=default.route,
-        rule="default",
-        reason="no rule matched",
-        needed=default.quorum,
-        expires_in=default.expires_in,
-        on_timeout=default.on_timeout,
-        propensity=1.0 if default.route == "queue" else 0.0,
-    )
+def _names_only(condition: Any) -> list[str] | None:
+    """The globs of a condition on the action's name that is nothing but globs."""
+    wanted = [condition] if isinstance(condition, str) else condition
+    if isinstance(wanted, list) and all(isinstance(one, str) for one in wanted):
+        return wanted
+    return None
 
 
-def _facts(policy: Policy, proposal: Proposal, action: Action | None) -> dict[str, Any]:
-    """The values that rules look at, by path; absent ones are left out."""
-    facts: dict[str, Any] = {
-        "kind": proposal.kind,
-        "agent.id": proposal.agent.id,
-        "urgency": proposal.urgency,
-    }
-    tool = policy.tools.get(action.name, Tool()) if action is not None else Tool()
-    level = risk_level(tool, proposal)
-    risk = proposal.risk
-    stated = {
-        "action": action and action.name,
-        "confidence.value": proposal.confidence and proposal.confidence.value,
-        "risk.level": level,
-        "risk.amount": risk and risk.amount,
-        "risk.reversible": risk and risk.reversible if tool.reversible is None else tool.reversible,
-    }
-    facts |= {path: value for path, value in stated.items() if value is not None}
-    _flatten(facts, "args", action.arguments if action is not None else {})
-    _flatten(facts, "metadata", proposal.metadata)
-    return facts
-
-
-def risk_level(tool: Tool, proposal: Proposal) -> RiskLevel | None:
-    """The higher of what the policy says of the tool and what the agent states."""
-    levels: list[RiskLevel] = []
-    if tool.risk is not None:
-        levels.append(tool.risk)
-    if proposal.risk is not None:
-        levels.append(proposal.risk.level)
-    return max(levels, key=LEVELS.index, default=None)
-
-
-def _flatten(facts: dict[str, Any], prefix: str, values: dict[str, Any]) -> None:
-    for key, value in values.items():
-        if "." in key:  # or {"a.b": 1} would speak for {"a": {"b": 1000}}
-            continue
-        facts[f"{prefix}.{key}"] = value
-        if isinstance(value, dict):
-            _flatten(facts, f"{prefix}.{key}", value)
+def _may_match(condition: Any, action: str) -> bool:
+    """False only where the condition on the action's name is sure to fail."""
+    wanted = _names_only(condition)
+    return wanted is None or any(fnmatchcase(action, one) for one in wanted)

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from errata.digest import fingerprint
 from errata.errors import Malformed
-from ingestion.policy import STRICTER, Policy
+from ingestion import warnings
+from ingestion.policy import Policy
 
 STARTING_POLICY = """\
 # The policy: what agents may do at once, what waits for a person, what nobody can approve.
@@ -83,7 +84,7 @@ def parse(text: str) -> Versioned:
         raise BadPolicy([_locate(root, one) for one in error.errors()]) from error
     except ValueError as error:
         raise BadPolicy([Mistake(1, "policy", str(error))]) from error
-    return Versioned(policy, version, _warnings(policy))
+    return Versioned(policy, version, warnings.of(policy))
 
 
 def _compose(text: str) -> yaml.Node:
@@ -151,21 +152,3 @@ def _child(node: yaml.Node, step: str | int) -> tuple[yaml.Node, int] | None:
             if str(key.value) == str(step):
                 return value, key.start_mark.line + 1
     return None
-
-
-def _warnings(policy: Policy) -> list[str]:
-    """Automatic rules that bound a number from above only: a negative amount would pass."""
-    found: list[str] = []
-    for rule in policy.rules:
-        for path, condition in rule.when.items():
-            if (
-                STRICTER[rule.route] == 0
-                and isinstance(condition, dict)
-                and condition.keys() & {"lt", "lte"}
-                and not condition.keys() & {"gt", "gte"}
-            ):
-                found.append(
-                    f"rule {rule.name!r} is automatic and bounds {path} from above only; "
-                    "add gte, or a negative value passes"
-                )
-    return found

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, insert, update
 from sqlmodel import Session, col, select
 
 from errata import protocol
@@ -45,7 +45,9 @@ def hold(session: Session, proposal_id: str) -> tables.Proposal:
 def keep(session: Session, owner: str, id_: str, proposal_id: str, value: protocol.Value) -> None:
     """Store the erasable text of a proposal, decision or receipt."""
     body = value.model_dump(mode="json", exclude_unset=True)
-    session.add(tables.Payload(owner=owner, id=id_, proposal_id=proposal_id, body=body))
+    row = {"owner": owner, "id": id_, "proposal_id": proposal_id, "body": body}
+    session.flush()  # the proposal's row before what refers to it
+    session.connection().execute(insert(tables.Payload), [row])
 
 
 def text(session: Session, owner: str, id_: str) -> dict[str, Any] | None:
@@ -155,6 +157,9 @@ def erase(session: Session, proposal_ids: Sequence[str], *, actor: str, now: dat
     """
     texts = session.exec(
         delete(tables.Payload).where(col(tables.Payload.proposal_id).in_(proposal_ids))
+    ).rowcount
+    texts += session.exec(
+        delete(tables.Note).where(col(tables.Note.proposal_id).in_(proposal_ids))
     ).rowcount
     session.exec(
         delete(tables.Idempotency).where(col(tables.Idempotency.proposal_id).in_(proposal_ids))

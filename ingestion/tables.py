@@ -8,7 +8,7 @@ ids, digests, times and closed words and stays.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Index, Integer
+from sqlalchemy import JSON, BigInteger, Column, Index, Integer, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from errata.db import Utc
@@ -22,7 +22,8 @@ class Principal(SQLModel, table=True):
     id: str = Field(primary_key=True)
     name: str = Field(unique=True)
     roles: list[str] = Field(sa_column=Column(JSON, nullable=False))
-    groups: list[str] = Field(sa_column=Column(JSON, nullable=False))
+    groups: dict[str, str | None] = Field(sa_column=Column(JSON, nullable=False))
+    """Group to the day on which the membership ends, as a date; None: it does not."""
     agents: list[str] = Field(sa_column=Column(JSON, nullable=False))
     """Globs of the agent ids that its agent keys may speak for; empty: any."""
     created_at: datetime = Field(sa_type=Utc)
@@ -37,6 +38,7 @@ class Key(SQLModel, table=True):
     hash: str = Field(unique=True)
     """SHA-256 of the key: the key itself is 256 random bits, so no slow hash is needed."""
     created_at: datetime = Field(sa_type=Utc)
+    expires_at: datetime | None = Field(default=None, sa_type=Utc)
     revoked_at: datetime | None = Field(default=None, sa_type=Utc)
 
 
@@ -58,10 +60,10 @@ class Proposal(SQLModel, table=True):
     kind: str
     mode: str
     source: str = Field(default="live")
-    """`live`, or `import` for history that came from a file."""
+    """`live`; `shadow` for what is compared with live work only; `import` for history from a file."""
     exclude: str | None = None
     """honeypot, shadow or test: counts in no figure and trains nothing."""
-    agent_id: str = Field(index=True)
+    agent_id: str
     agent_version: str | None = None
     model_id: str | None = None
     proposed_by: str | None = Field(default=None, foreign_key="principal.id")
@@ -91,10 +93,14 @@ class Proposal(SQLModel, table=True):
     received_at: datetime = Field(sa_type=Utc)
     expires_at: datetime | None = Field(default=None, sa_type=Utc)
     on_timeout: str | None = None
+    claimed_by: str | None = None
+    """The principal who has said to be working on it; a courtesy that ends by itself and decides nothing."""
+    claimed_until: datetime | None = Field(default=None, sa_type=Utc)
 
     __table_args__ = (
         Index("proposal_open", "status", "expires_at"),
         Index("proposal_received", "received_at"),
+        Index("proposal_agent", "agent_id", "received_at"),
     )
 
 
@@ -102,7 +108,7 @@ class Payload(SQLModel, table=True):
     """The erasable text of one proposal, decision or receipt."""
 
     owner: str = Field(primary_key=True)
-    """`proposal`, `decision` or `receipt`."""
+    """`proposal`, `asked` (a person's version, in its round), `decision` or `receipt`."""
     id: str = Field(primary_key=True)
     proposal_id: str = Field(foreign_key="proposal.id", index=True)
     body: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
@@ -121,6 +127,10 @@ class Routing(SQLModel, table=True):
     propensity: float
     """Probability with which the policy would send such a proposal to people; 1 where certain."""
     needed: int
+    terms: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    """On what terms people decide: `ingestion.ruling.Terms`."""
+    lot: str | None = None
+    """`review`, `audit` or `dual` where a lot was drawn and came out so."""
     at: datetime = Field(sa_type=Utc)
 
 
@@ -140,7 +150,10 @@ class Decision(SQLModel, table=True):
     """Levenshtein over tokens divided by the longer side, 0..1; None unless edited."""
     decided_at: datetime = Field(sa_type=Utc)
 
-    __table_args__ = (Index("decision_at", "decided_at"),)
+    __table_args__ = (
+        Index("decision_at", "decided_at"),
+        Index("decision_by", "by", "decided_at"),
+    )
 
 
 class Permit(SQLModel, table=True):
@@ -148,7 +161,7 @@ class Permit(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     proposal_id: str = Field(foreign_key="proposal.id", unique=True)
-    digest: str
+    digest: str = Field(index=True)
     tool_schema: str | None = None
     policy_version: str
     not_before: datetime = Field(sa_type=Utc)
@@ -160,6 +173,8 @@ class Permit(SQLModel, table=True):
     used_key: str | None = None
     """Idempotency key of the use: the same request again is answered, not run again."""
 
+    __table_args__ = (Index("permit_due", "status", "expires_at"),)
+
 
 class Receipt(SQLModel, table=True):
     """What happened when a permit was used."""
@@ -170,6 +185,122 @@ class Receipt(SQLModel, table=True):
     started_at: datetime = Field(sa_type=Utc)
     finished_at: datetime = Field(sa_type=Utc)
     received_at: datetime = Field(sa_type=Utc)
+
+
+class Task(SQLModel, table=True):
+    """Work for people on something that is already decided."""
+
+    id: str = Field(primary_key=True)
+    proposal_id: str = Field(foreign_key="proposal.id", index=True)
+    sort: str
+    """`handover`: the policy gave the task to people; `audit`: it ran and is looked at after."""
+    status: str = Field(default="open", index=True)
+    """`open`, `done` or `dropped`."""
+    opened_at: datetime = Field(sa_type=Utc)
+    closed_at: datetime | None = Field(default=None, sa_type=Utc)
+
+
+class Execution(SQLModel, table=True):
+    """What an agent says it ran, outside of the receipts; one permit covers one of these."""
+
+    id: str = Field(primary_key=True)
+    agent_id: str
+    reported_by: str = Field(foreign_key="principal.id")
+    fingerprint: str
+    """The digest that was stated, else one of the agent and the action."""
+    at: datetime = Field(sa_type=Utc)
+    received_at: datetime = Field(sa_type=Utc)
+    permit_id: str | None = Field(default=None, foreign_key="permit.id", unique=True)
+    """The used permit that covers it; None: it went round the platform."""
+
+    __table_args__ = (UniqueConstraint("agent_id", "fingerprint", "at", name="execution_once"),)
+
+
+class Alarm(SQLModel, table=True):
+    """Something that a person should look at."""
+
+    id: str = Field(primary_key=True)
+    kind: str
+    """`bypass`, `unknown` or `flood`; see `ingestion.alarms`."""
+    agent_id: str | None = None
+    proposal_id: str | None = Field(default=None, foreign_key="proposal.id", index=True)
+    digest: str | None = None
+    raised_at: datetime = Field(sa_type=Utc)
+    closed_at: datetime | None = Field(default=None, sa_type=Utc)
+    closed_by: str | None = None
+
+    __table_args__ = (Index("alarm_open", "closed_at", "raised_at"),)
+
+
+class Run(SQLModel, table=True):
+    """A piece of an agent's work that people can watch and interrupt."""
+
+    id: str = Field(primary_key=True)
+    agent_id: str
+    task_id: str | None = None
+    begun_by: str = Field(foreign_key="principal.id", index=True)
+    status: str
+    """`running`, `paused`, `taken_over`, `stopped`, `done` or `failed`; see `ingestion.runs`."""
+    version: int = 0
+    """Rises with everything that happens to it."""
+    progress: float | None = None
+    """0 to 1, as the agent stated it last."""
+    word: str | None = None
+    """Id of the newest `Note` of a supervisor: why it is interrupted, or what the agent is told."""
+    word_by: str | None = None
+    word_at: datetime | None = Field(default=None, sa_type=Utc)
+    begun_at: datetime = Field(sa_type=Utc)
+    changed_at: datetime = Field(sa_type=Utc)
+
+    __table_args__ = (Index("run_newest", "begun_at"),)
+
+
+class RunStep(SQLModel, table=True):
+    """A step that an agent says it has come to."""
+
+    run_id: str = Field(primary_key=True, foreign_key="run.id")
+    id: str = Field(primary_key=True)
+    number: int
+    status: str
+    """`started`, `done` or `failed`."""
+    progress: float | None = None
+    proposal_id: str | None = Field(default=None, foreign_key="proposal.id", index=True)
+    at: datetime = Field(sa_type=Utc)
+
+
+class Note(SQLModel, table=True):
+    """The erasable text of what is no proposal: of runs, their steps and interrupts, of feedback."""
+
+    owner: str = Field(primary_key=True)
+    """`run`, `step`, `word` or `feedback`."""
+    id: str = Field(primary_key=True)
+    run_id: str | None = Field(default=None, foreign_key="run.id", index=True)
+    proposal_id: str | None = Field(default=None, foreign_key="proposal.id", index=True)
+    """Erased with that proposal, or with that run."""
+    body: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+
+
+class Dependency(SQLModel, table=True):
+    """A proposal that may run only once another has been executed."""
+
+    proposal_id: str = Field(primary_key=True, foreign_key="proposal.id")
+    needed_id: str = Field(primary_key=True, foreign_key="proposal.id", index=True)
+    open: bool = Field(index=True)
+    """Whether it may still change anything; so that the worker looks at few rows."""
+
+
+class Feedback(SQLModel, table=True):
+    """A thumb, up or down, of an end user or a reviewer."""
+
+    id: str = Field(primary_key=True)
+    proposal_id: str | None = Field(default=None, foreign_key="proposal.id", index=True)
+    run_id: str | None = Field(default=None, foreign_key="run.id", index=True)
+    task_id: str | None = Field(default=None, index=True)
+    thumb: str
+    """`up` or `down`."""
+    given_by: str = Field(foreign_key="principal.id")
+    """Whose key it came with; an agent's speaks for an end user."""
+    at: datetime = Field(sa_type=Utc, index=True)
 
 
 class Idempotency(SQLModel, table=True):
@@ -219,12 +350,17 @@ class ChainHead(SQLModel, table=True):
 
 
 __all__ = [
+    "Alarm",
     "ChainHead",
     "Decision",
+    "Dependency",
     "Event",
+    "Execution",
+    "Feedback",
     "Halt",
     "Idempotency",
     "Key",
+    "Note",
     "Payload",
     "Permit",
     "Policy",
@@ -232,4 +368,7 @@ __all__ = [
     "Proposal",
     "Receipt",
     "Routing",
+    "Run",
+    "RunStep",
+    "Task",
 ]

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from errata.cli import data, keys, operations, policy, serving
+from errata.cli import data, keys, operations, policy, protocol, serving
 from errata.errors import ErrataError
 from errata.stages import open_stages
 
@@ -25,6 +25,7 @@ data.register(app)
 operations.register(app)
 app.add_typer(keys.app, name="key")
 app.add_typer(policy.app, name="policy")
+app.add_typer(protocol.app, name="protocol")
 
 
 def main() -> None:

@@ -253,17 +253,28 @@ def report(
 
 
 def erase(
-    proposals: Annotated[list[str], typer.Argument(help="Ids of decided proposals.")],
+    proposals: Annotated[list[str] | None, typer.Argument(help="Ids of decided proposals.")] = None,
+    run: Annotated[
+        list[str] | None, typer.Option("--run", help="A run whose goal, notes and reasons go too.")
+    ] = None,
+    feedback: Annotated[
+        list[str] | None, typer.Option("--feedback", help="Feedback whose words go too.")
+    ] = None,
     home: HomeOption = None,
 ) -> None:
-    """Erase what was written in proposals and their reviews; the log stays whole.
+    """Erase what was written in proposals, reviews, runs and feedback; the log stays whole.
 
-    Example: errata erase 019a5c…
+    Example: errata erase 019a5c… --run 019a5d…
     """
     from review import erasure
 
+    if not (proposals or run or feedback):
+        raise typer.BadParameter("name a proposal, --run or --feedback")
+    now = datetime.now(UTC)
     with database(home) as opened, opened.transaction() as session:
-        texts = erasure.erase(session, proposals, actor="cli", now=datetime.now(UTC))
+        texts = erasure.erase(session, proposals or [], actor="cli", now=now)
+        texts += erasure.erase_runs(session, run or [], actor="cli", now=now)
+        texts += erasure.erase_feedback(session, feedback or [], actor="cli", now=now)
     typer.echo(f"{texts} texts erased")
 
 
@@ -273,10 +284,10 @@ def verify(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     Example: errata audit verify
     """
-    from ingestion import events
+    from review import audit
 
     with database(home) as opened, opened.reading() as session:
-        found = events.verify(session)
+        found = audit.verify(session)
     if as_json:
         typer.echo(json.dumps(found._asdict()))
     else:

@@ -4,7 +4,7 @@ In: the command line. Out: keys, whose secrets are printed once.
 """
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -24,7 +24,12 @@ ACTOR = "cli"
 def create(
     role: Annotated[Role, typer.Option(help="What the key may do.")],
     name: Annotated[str, typer.Option(help="Whose it is; a reviewer's Argilla user name.")],
-    groups: Annotated[str, typer.Option(help="A reviewer's groups, with commas.")] = "",
+    groups: Annotated[
+        str, typer.Option(help="A reviewer's groups, with commas; senior@2027-06-30 ends that day.")
+    ] = "",
+    expires_in: Annotated[
+        str | None, typer.Option(help="How long the key is valid, such as 90d; else always.")
+    ] = None,
     agent: Annotated[list[str] | None, typer.Option(help="Agent ids it may speak for.")] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -35,15 +40,18 @@ def create(
     """
     from ingestion import keys
 
+    now = datetime.now(UTC)
+    ends = _span(expires_in)
     with database(home, make=True) as opened, opened.transaction() as session:
         made = keys.create(
             session,
             role,
             name,
-            groups=[group.strip() for group in groups.split(",") if group.strip()],
+            groups=dict(keys.group(one) for one in groups.split(",") if one.strip()),
+            expires_at=now + ends if ends is not None else None,
             agents=agent or [],
             actor=ACTOR,
-            now=datetime.now(UTC),
+            now=now,
         )
         # Inside the transaction: a reviewer whom Argilla does not take gets no key either.
         password = _labeler(home, name) if role == "reviewer" else None
@@ -51,7 +59,7 @@ def create(
         "key": made.secret,
         "role": role,
         "name": name,
-        "groups": made.principal.groups,
+        "groups": sorted(made.principal.groups),
     }
     if password is not None:
         answer["password"] = password
@@ -61,6 +69,21 @@ def create(
     typer.echo(f"Key for {name} ({role}), shown once: {made.secret}")
     if password is not None:
         typer.echo(f"Argilla user {name!r}, password shown once: {password}")
+
+
+def _span(stated: str | None) -> timedelta | None:
+    """How long a key is valid.
+
+    Raises:
+        Malformed: It is no duration.
+    """
+    from errata.errors import Malformed
+    from ingestion.policy import duration
+
+    try:
+        return None if stated is None else duration(stated)
+    except ValueError as error:
+        raise Malformed(f"--expires-in: {error}") from error
 
 
 def _labeler(home: "Path | None", name: str) -> str | None:
@@ -110,9 +133,10 @@ def list_all(home: HomeOption = None, as_json: JsonOption = False) -> None:
                 "id": listed.key.id,
                 "name": listed.principal.name,
                 "roles": listed.principal.roles,
-                "groups": listed.principal.groups,
+                "groups": sorted(listed.principal.groups),
                 "agents": listed.principal.agents,
                 "created_at": listed.key.created_at.isoformat(),
+                "expires_at": listed.key.expires_at and listed.key.expires_at.isoformat(),
                 "revoked": listed.key.revoked_at is not None,
             }
             for listed in keys.list_all(session)

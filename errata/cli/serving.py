@@ -163,7 +163,7 @@ def worker(home: HomeOption = None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     with database(home, make=True) as opened:
-        Worker(opened, argilla, chosen.poll_seconds, stop).run()
+        Worker(opened, argilla, chosen.poll_seconds, stop, chosen.execution_limit).run()
 
 
 def show(plan: "Plan", started: "Started") -> None:

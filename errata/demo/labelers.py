@@ -43,6 +43,10 @@ class Labeler:
         self._token: str | None = None
         self.given = 0
 
+    def close(self) -> None:
+        """Leave."""
+        self._http.close()
+
     def answer_until(self, done: Callable[[], bool]) -> None:
         """Answer what is pending, again and again, until the work is done."""
         while not done():

@@ -65,13 +65,16 @@ def start_agents(stage: Stage) -> threading.Thread:
 
 
 def label(stage: Stage, done: Callable[[], bool]) -> int:
-    """Let scripted labelers answer until the work is done.
+    """Let scripted labelers, who have divided the work, answer until it is done.
 
     Returns:
         How many answers they gave.
     """
-    answers = {case.proposal.id: case.answer for case in desk.cases() if case.proposal.id}
-    people = [Labeler(login, answers) for login in _logins(stage)]
+    answers = [(case.proposal.id, case.answer) for case in desk.cases() if case.proposal.id]
+    logins = _logins(stage)
+    people = [
+        Labeler(login, dict(answers[place :: len(logins)])) for place, login in enumerate(logins)
+    ]
     with ThreadPoolExecutor(len(people)) as pool:
         for future in [pool.submit(one.answer_until, done) for one in people]:
             future.result()
@@ -98,7 +101,14 @@ def settle(stage: Stage, seconds: float = 30.0) -> None:
         Unavailable: It has not within the time.
     """
     end = time.monotonic() + seconds
-    left = select(ArgillaRecord.external_id).where(col(ArgillaRecord.removed_at).is_(None)).limit(1)
+    left = (
+        select(ArgillaRecord.external_id)
+        .where(
+            col(ArgillaRecord.removed_at).is_(None),
+            col(ArgillaRecord.leaves_at).is_(None),  # the others only tell of late answers
+        )
+        .limit(1)
+    )
     while time.monotonic() < end:
         with stage.database.reading() as session:
             if session.exec(left).first() is None:

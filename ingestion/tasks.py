@@ -1,0 +1,55 @@
+"""Work for people on what is already decided.
+
+In: decisions that hand a task over, or that a lot chose for a look afterwards. Out: open tasks.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+from sqlmodel import Session, col, select
+
+from ingestion import events, tables
+
+Sort = Literal["handover", "audit"]
+
+
+def open_task(session: Session, row: tables.Proposal, sort: Sort, *, now: datetime) -> tables.Task:
+    """Give people work on a proposal."""
+    task = tables.Task(id=events.new_id(now), proposal_id=row.id, sort=sort, opened_at=now)
+    session.add(task)
+    events.append(session, "task.opened", actor="policy", now=now, proposal_id=row.id, sort=sort)
+    return task
+
+
+def of(session: Session, proposal_id: str) -> tables.Task | None:
+    """The open task on a proposal, if there is one."""
+    statement = select(tables.Task).where(
+        tables.Task.proposal_id == proposal_id, tables.Task.status == "open"
+    )
+    return session.exec(statement).first()
+
+
+def waiting(session: Session, limit: int = 500) -> list[tables.Task]:
+    """The open tasks, oldest first."""
+    statement = select(tables.Task).where(tables.Task.status == "open")
+    return list(session.exec(statement.order_by(col(tables.Task.opened_at)).limit(limit)))
+
+
+def close(session: Session, task: tables.Task, *, actor: str, now: datetime) -> None:
+    """Note that the work is done."""
+    task.status, task.closed_at = "done", now
+    session.add(task)
+    events.append(
+        session, "task.done", actor=actor, now=now, proposal_id=task.proposal_id, sort=task.sort
+    )
+
+
+def drop(session: Session, row: tables.Proposal, *, actor: str, now: datetime) -> None:
+    """Note that there is nothing left to do: it was taken back before it ran."""
+    task = of(session, row.id)
+    if task is not None:
+        task.status, task.closed_at = "dropped", now
+        session.add(task)
+        events.append(
+            session, "task.dropped", actor=actor, now=now, proposal_id=row.id, sort=task.sort
+        )
