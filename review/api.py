@@ -4,6 +4,7 @@ In: HTTP requests. Out: tickets with their reviews, reviews taken in, the queue.
 """
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -12,11 +13,11 @@ from starlette.concurrency import run_in_threadpool
 
 from errata import protocol
 from errata.db import Db, Reading, current
-from errata.errors import Forbidden, Malformed
-from ingestion import bodies, keys, store, tables, tickets
+from errata.errors import Conflict, Forbidden, Malformed
+from ingestion import asked, bodies, keys, revocations, store, tables, tickets, waits
 from ingestion.access import Bearer, Caller, Now
 from ingestion.bell import Bell
-from review import queue
+from review import claims, deadlines, queue, settling, votes
 
 router = APIRouter(prefix="/v1")
 
@@ -30,13 +31,26 @@ def _look(proposal_id: str, bearer: str | None) -> protocol.Ticket:
         caller = keys.authenticate(session, bearer)
         row = store.load(session, proposal_id)
         _check_visible(row, caller)
-        return full_ticket(session, row)
+        now = datetime.now(UTC)
+        ticket = waits.with_wait(session, full_ticket(session, row, now), row, now)
+        return _for(session, ticket, row, caller)
 
 
-def full_ticket(session: Session, row: tables.Proposal) -> protocol.Ticket:
-    """A ticket with the reviews that were accepted."""
-    reviews = queue.stated(session, row.id)
-    return tickets.ticket(session, row).model_copy(update={"reviews": reviews})
+def full_ticket(session: Session, row: tables.Proposal, now: datetime) -> protocol.Ticket:
+    """A ticket with the reviews that were accepted, and its claim."""
+    reviews = votes.stated(session, row.id)
+    ticket = tickets.ticket(session, row).model_copy(update={"reviews": reviews})
+    return claims.shown(ticket, row, now)
+
+
+def _for(
+    session: Session, ticket: protocol.Ticket, row: tables.Proposal, caller: tables.Principal
+) -> protocol.Ticket:
+    """The ticket as this caller may see it: a blind reviewer sees no other's version."""
+    if ticket.decision is not None or not asked.terms(session, row).blind:
+        return ticket
+    own = tuple(one for one in ticket.reviews if one.reviewer == caller.name)
+    return ticket.model_copy(update={"reviews": own})
 
 
 def _check_visible(row: tables.Proposal, caller: tables.Principal) -> None:
@@ -73,7 +87,12 @@ async def show(
                 return wire(ticket)
 
 
-@router.post("/proposals/{proposal_id}/reviews", status_code=201, response_model=None)
+@router.post(
+    "/proposals/{proposal_id}/reviews",
+    status_code=201,
+    response_model=None,
+    openapi_extra=bodies.described(protocol.Review),
+)
 def review(
     proposal_id: str, caller: Caller, body: bodies.Single, session: Db, now: Now
 ) -> dict[str, Any]:
@@ -82,12 +101,63 @@ def review(
     given = bodies.parse(body.raw, protocol.Review)
     if given.proposal_id != proposal_id:
         raise Malformed("proposal_id differs from the address", field="proposal_id")
-    queue.submit(session, given, queue.Voice(caller, "api"), now=now)
-    return wire(full_ticket(session, store.load(session, proposal_id)))
+    settling.submit(session, given, votes.Voice(caller, "api"), now=now)
+    row = store.load(session, proposal_id)
+    return wire(_for(session, full_ticket(session, row, now), row, caller))
+
+
+@router.delete("/proposals/{proposal_id}/reviews", response_model=None)
+def withdraw(proposal_id: str, caller: Caller, session: Db, now: Now) -> dict[str, Any]:
+    """Take one's own vote back, before the decision."""
+    keys.require(caller, "reviewer", "supervisor")
+    votes.withdraw(session, proposal_id, caller, now=now)
+    row = store.load(session, proposal_id)
+    return wire(_for(session, full_ticket(session, row, now), row, caller))
+
+
+@router.post("/proposals/{proposal_id}/escalate", response_model=None)
+def escalate(proposal_id: str, caller: Caller, session: Db, now: Now) -> dict[str, Any]:
+    """Let the next group of the policy's chain vote now, not only after the time-out."""
+    keys.require(caller, "supervisor")
+    row = store.hold(session, proposal_id)
+    asked.check_open(session, row, now)
+    terms = asked.terms(session, row)
+    if not terms.escalate_to:
+        raise Conflict("the policy names nobody to escalate this proposal to")
+    why = f"escalated by {caller.name}"
+    deadlines.escalate(session, row, terms, why, actor=caller.id, now=now)
+    return wire(full_ticket(session, row, now))
+
+
+@router.post("/proposals/{proposal_id}/undo", response_model=None)
+def undo(proposal_id: str, caller: Caller, session: Db, now: Now) -> dict[str, Any]:
+    """Take an approval back while nothing has run; for supervisors, and those whose vote decided."""
+    keys.require(caller, "reviewer", "supervisor")
+    row = store.hold(session, proposal_id)
+    if "supervisor" not in caller.roles and not votes.has_counted(session, row, caller):
+        raise Forbidden("a supervisor undoes this, or a reviewer whose vote decided it")
+    revocations.undo(session, row, actor=caller.id, now=now)
+    return wire(full_ticket(session, row, now))
+
+
+@router.post("/proposals/{proposal_id}/claim", response_model=None)
+def claim(proposal_id: str, caller: Caller, session: Db, now: Now) -> dict[str, Any]:
+    """Say that one is working on it for the next ten minutes; again to renew."""
+    keys.require(caller, "reviewer", "supervisor")
+    row = claims.claim(session, proposal_id, caller, now=now)
+    return wire(_for(session, full_ticket(session, row, now), row, caller))
+
+
+@router.post("/proposals/{proposal_id}/release", response_model=None)
+def release(proposal_id: str, caller: Caller, session: Db, now: Now) -> dict[str, Any]:
+    """Say that one is not working on it any more."""
+    keys.require(caller, "reviewer", "supervisor")
+    row = claims.release(session, proposal_id, caller, now=now)
+    return wire(_for(session, full_ticket(session, row, now), row, caller))
 
 
 @router.get("/queue")
-def waiting(session: Reading, caller: Caller) -> dict[str, Any]:
-    """What waits for people, the urgent first."""
+def waiting(session: Reading, caller: Caller, now: Now) -> dict[str, Any]:
+    """What waits for people and for whom, the urgent first."""
     keys.require(caller, "reviewer", "supervisor", "admin", "analyst")
-    return {"waiting": [one._asdict() for one in queue.waiting(session)]}
+    return {"waiting": [one.wire() for one in queue.waiting(session, now=now)]}

@@ -10,8 +10,9 @@ from datetime import datetime
 from sqlalchemy import delete, update
 from sqlmodel import Session, col
 
-from errata.errors import Conflict
-from ingestion import store
+from errata.errors import Conflict, NotFound
+from ingestion import events, runs, store
+from ingestion.tables import Feedback, Note
 from ingestion.tickets import OPEN
 from review.tables import ArgillaRecord, ReviewPayload
 
@@ -19,7 +20,8 @@ from review.tables import ArgillaRecord, ReviewPayload
 def erase(session: Session, proposal_ids: Sequence[str], *, actor: str, now: datetime) -> int:
     """Erase the texts of decided proposals.
 
-    Their Argilla records are removed when they are decided; nothing is left there.
+    Their Argilla records are removed when they are decided; those that only tell of an answer that
+    did not count are removed now.
 
     Returns:
         How many texts were erased.
@@ -38,6 +40,46 @@ def erase(session: Session, proposal_ids: Sequence[str], *, actor: str, now: dat
     session.exec(
         update(ArgillaRecord)
         .where(col(ArgillaRecord.proposal_id).in_(proposal_ids))
-        .values(note=None, error=None)
+        .values(note=None, error=None, not_before=now)
+    )
+    session.exec(
+        update(ArgillaRecord)
+        .where(
+            col(ArgillaRecord.proposal_id).in_(proposal_ids),
+            col(ArgillaRecord.leaves_at).is_not(None),
+        )
+        .values(leaves_at=now)
     )
     return reviews + store.erase(session, proposal_ids, actor=actor, now=now).texts
+
+
+def erase_runs(session: Session, run_ids: Sequence[str], *, actor: str, now: datetime) -> int:
+    """Erase the goals, notes and reasons of runs; their proposals are erased for themselves.
+
+    Returns:
+        How many texts were erased.
+
+    Raises:
+        NotFound: There is no such run.
+    """
+    for run_id in run_ids:
+        runs.load(session, run_id)
+        events.append(session, "payload.erased", actor=actor, now=now, run=run_id)
+    return session.exec(delete(Note).where(col(Note.run_id).in_(run_ids))).rowcount
+
+
+def erase_feedback(session: Session, ids: Sequence[str], *, actor: str, now: datetime) -> int:
+    """Erase the words of feedback; its thumbs stay.
+
+    Returns:
+        How many texts were erased.
+
+    Raises:
+        NotFound: There is no such feedback.
+    """
+    for id_ in ids:
+        if session.get(Feedback, id_) is None:
+            raise NotFound(f"no feedback {id_!r}")
+        events.append(session, "payload.erased", actor=actor, now=now, feedback=id_)
+    words = delete(Note).where(col(Note.owner) == "feedback", col(Note.id).in_(ids))
+    return session.exec(words).rowcount

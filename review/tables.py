@@ -31,6 +31,9 @@ class Review(SQLModel, table=True):
     accepted: bool
     refusal: str | None = None
     """Why it did not count: late, not eligible, wrong digest, not a valid version."""
+    void: str | None = None
+    """Why it counts no more: replaced by the same person's next; withdrawn; edited, when somebody's
+    version took the place of what it was about; policy, when another policy became active."""
     counted: bool = False
     """Whether it is the reviewer's newest accepted review when the decision was made."""
     opened_at: datetime | None = Field(default=None, sa_type=Utc)
@@ -62,11 +65,12 @@ class ArgillaRecord(SQLModel, table=True):
     """A round of a proposal as a record in Argilla, and the outbox of what is to be done there.
 
     It is to be pushed while `pushed_at` is empty and the round is being asked, and to be removed
-    once the round is over; both calls can be repeated without harm.
+    once the round is over; both calls can be repeated without harm. One that only says that an
+    answer did not count asks nothing, and leaves at its time.
     """
 
     external_id: str = Field(primary_key=True)
-    """`<proposal id>:<round>`."""
+    """`<proposal id>:<round>`, or `<proposal id>:<review id>` where it only tells."""
     proposal_id: str = Field(foreign_key="proposal.id", index=True)
     round: int
     dataset: str
@@ -75,7 +79,9 @@ class ArgillaRecord(SQLModel, table=True):
     note: str | None = None
     """Why the last answer was refused: shown at the head of the record."""
     answered: str | None = Field(default=None, foreign_key="review.id")
-    """The refused review, whose version is offered again."""
+    """The refused review: its version is offered again, or it is what the record tells of."""
+    leaves_at: datetime | None = Field(default=None, sa_type=Utc)
+    """Until when it tells that an answer did not count; None where it asks."""
     pushed_at: datetime | None = Field(default=None, sa_type=Utc)
     removed_at: datetime | None = Field(default=None, sa_type=Utc)
     attempts: int = 0

@@ -3,6 +3,8 @@
 In: a proposal and a review. Out: the outcome that this review asks for. Pure.
 """
 
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from errata import protocol
@@ -24,12 +26,34 @@ class Vote(NamedTuple):
     effective: protocol.Effective
 
 
-def weigh(proposal: protocol.Proposal, review: protocol.Review) -> Vote:
+def as_shown(proposal: protocol.Proposal, standing: protocol.Effective | None) -> protocol.Proposal:
+    """The proposal as people are asked about it: with the person's version that stands.
+
+    An edited candidate or exception is asked about as the draft or action that it has become.
+    """
+    if standing is None:
+        return proposal
+    changed: dict[str, Any] = {"content": standing.content}
+    if standing.point is not None:
+        changed = {"point": standing.point}
+    elif standing.action is not None:
+        changed = {"action": standing.action, "kind": "action"}
+    elif proposal.kind == "candidates":
+        changed["kind"] = "draft"
+    if changed.get("kind", proposal.kind) != proposal.kind:
+        changed |= {"candidates": None, "allowed": None}
+    return proposal.model_copy(update=changed)
+
+
+def weigh(
+    proposal: protocol.Proposal, review: protocol.Review, edits_to: Sequence[str] = ()
+) -> Vote:
     """Check a review against its proposal.
 
     Args:
         proposal: What was asked.
         review: What a person said.
+        edits_to: Globs of other tools that a person's version of an action may use.
 
     Returns:
         The verdict, and what would count. An edit that equals the proposal is an approval.
@@ -45,7 +69,7 @@ def weigh(proposal: protocol.Proposal, review: protocol.Review) -> Vote:
         case "approve":
             return _approve(proposal, review)
         case "edit":
-            return _edit(proposal, review)
+            return _edit(proposal, review, edits_to)
         case "respond":
             answer = _answer(proposal, review)
             return Vote("respond", protocol.Effective(response=answer))
@@ -59,7 +83,7 @@ def _approve(proposal: protocol.Proposal, review: protocol.Review) -> Vote:
         chosen = protocol.Effective(candidate=best(review))
         return Vote("approve", decisions.effective(proposal, chosen))
     version = _version(review)
-    if version is not None and not _is_as_proposed(proposal, version):
+    if version is not None and not is_as_proposed(proposal, version):
         raise Malformed(
             "you approve and change it at once; choose edit to send your version",
             field="verdict",
@@ -67,7 +91,8 @@ def _approve(proposal: protocol.Proposal, review: protocol.Review) -> Vote:
     return Vote("approve", decisions.effective(proposal))
 
 
-def _is_as_proposed(proposal: protocol.Proposal, version: protocol.Effective) -> bool:
+def is_as_proposed(proposal: protocol.Proposal, version: protocol.Effective) -> bool:
+    """Whether a person's version is what the agent proposed, and nothing besides."""
     own = version.model_fields_set == {protocol.KIND_FIELD[proposal.kind]}
     return own and edits.equal(body(proposal), version_body(proposal, version))
 
@@ -87,7 +112,7 @@ def _version(review: protocol.Review) -> protocol.Effective | None:
     return protocol.Effective(**given) if given else None
 
 
-def _edit(proposal: protocol.Proposal, review: protocol.Review) -> Vote:
+def _edit(proposal: protocol.Proposal, review: protocol.Review, edits_to: Sequence[str]) -> Vote:
     version = _version(review)
     if version is None:
         raise Malformed("an edit needs your version", field="verdict")
@@ -99,7 +124,7 @@ def _edit(proposal: protocol.Proposal, review: protocol.Review) -> Vote:
     if set(version.model_fields_set) != {field}:
         raise Malformed(f"an edit of a {proposal.kind} carries {field!r} alone", field=field)
     if proposal.action is not None and version.action is not None:
-        _same_tool(proposal.action, version.action)
+        _same_tool(proposal.action, version.action, edits_to)
     if edits.equal(body(proposal), version_body(proposal, version)):
         return Vote("approve", decisions.effective(proposal))
     return Vote("edit", version)
@@ -126,8 +151,8 @@ def _same_tools(proposal: protocol.Proposal, chosen: str | None, after: protocol
         raise Malformed(f"no candidate uses the tool {after.name!r}", field="action")
 
 
-def _same_tool(before: protocol.Action, after: protocol.Action) -> None:
-    if before.name != after.name:
+def _same_tool(before: protocol.Action, after: protocol.Action, edits_to: Sequence[str]) -> None:
+    if before.name != after.name and not any(fnmatchcase(after.name, one) for one in edits_to):
         raise Malformed(
             f"an edit keeps the tool {before.name!r}; reject to have another one", field="action"
         )

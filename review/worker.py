@@ -15,8 +15,9 @@ from sqlmodel import select
 
 from errata.db import Database
 from errata.errors import Unavailable
+from ingestion import dependencies, watch
 from ingestion.tables import ChainHead
-from review import queue
+from review import deadlines, reasking
 from review.argilla import inbox, outbox
 from review.argilla.gateway import Gateway
 from review.argilla.rest import Dataset, Rest
@@ -53,6 +54,7 @@ class Worker:
         argilla: Argilla; None: only time is looked after.
         poll_seconds: How often every answer is reconciled.
         stop: Set to end the loop.
+        execution_limit: Seconds after which a run without a receipt is in doubt.
     """
 
     def __init__(
@@ -61,11 +63,13 @@ class Worker:
         argilla: Argilla | None,
         poll_seconds: float,
         stop: threading.Event,
+        execution_limit: float = 900.0,
     ) -> None:
         self._database = database
         self._argilla = argilla
         self._poll_seconds = poll_seconds
         self._stop = stop
+        self._execution_limit = execution_limit
         self._gateway: Gateway | None = None
         self._rest: Rest | None = None
         self._datasets: dict[str, Dataset] = {}
@@ -73,7 +77,9 @@ class Worker:
 
     def run(self) -> None:
         """Work until told to stop; what fails is tried again, whatever it was."""
-        jobs = [Job(self._expire, EXPIRE_SECONDS)]
+        jobs = [Job(self._expire, EXPIRE_SECONDS), Job(self._watch, EXPIRE_SECONDS)]
+        jobs.append(Job(self._ask_again, EXPIRE_SECONDS))
+        jobs.append(Job(self._spread, EXPIRE_SECONDS))
         if self._argilla is not None:
             jobs += [
                 Job(self._deliver_news, TICK_SECONDS),
@@ -86,10 +92,32 @@ class Worker:
 
     def _expire(self) -> None:
         with self._database.reading() as session:
-            due = queue.overdue(session, now=now())
+            due = deadlines.overdue(session, now=now())
         if due:
             with self._database.transaction() as session:
-                queue.expire(session, now=now())
+                deadlines.expire(session, now=now())
+
+    def _watch(self) -> None:
+        limit = self._execution_limit
+        with self._database.reading() as session:
+            due = watch.is_due(session, limit_s=limit, now=now())
+        if due:
+            with self._database.transaction() as session:
+                watch.look(session, limit_s=limit, now=now())
+
+    def _ask_again(self) -> None:
+        with self._database.reading() as session:
+            due = reasking.is_due(session, now=now())
+        if due:
+            with self._database.transaction() as session:
+                reasking.sweep(session, now=now())
+
+    def _spread(self) -> None:
+        with self._database.reading() as session:
+            due = dependencies.is_due(session)
+        if due:
+            with self._database.transaction() as session:
+                dependencies.spread(session, now=now())
 
     def _deliver_news(self) -> None:
         """Push and clear as soon as anything happened."""

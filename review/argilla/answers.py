@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from errata import protocol
 from errata.errors import Malformed
 from ingestion import bodies
-from review.argilla import records
-from review.argilla.screen import LETTERS
+from review.argilla import records, screenshots
+from review.argilla.screen import LETTERS, outside
 
 
 class Shown(NamedTuple):
@@ -66,6 +66,10 @@ def _version(shown: Shown, decision: str, values: Mapping[str, Any]) -> dict[str
         return _as_version(shown.proposal, values, text if isinstance(text, str) else "")
     if decision == "approve" and not untouched:
         return _as_version(shown.proposal, values, str(text))
+    if decision == "approve" and shown.proposal.point is not None:
+        problem = _misplaced(shown.proposal, shown.proposal.point)
+        if problem is not None:
+            raise Malformed(f"{problem}; correct it or reject it", field="decision")
     return {}
 
 
@@ -76,7 +80,7 @@ def _as_version(
         case "draft" | "plan":
             return {"content": text}
         case "click":
-            return {"point": _object(text)}
+            return {"point": _point(proposal, text)}
         case "action":
             assert proposal.action is not None
             return {"action": {"name": proposal.action.name, "arguments": _object(text)}}
@@ -99,6 +103,24 @@ def _candidate_version(
     if len(names) > 1:
         raise Malformed("say which candidate your arguments are for", field="best")
     return {"action": {"name": names.pop(), "arguments": _object(text)}}
+
+
+def _point(proposal: protocol.Proposal, text: str) -> protocol.Point:
+    point = screenshots.read(text)
+    if problem := _misplaced(proposal, point):
+        raise Malformed(problem, field="correction")
+    return point
+
+
+def _misplaced(proposal: protocol.Proposal, point: protocol.Point) -> str | None:
+    """What is wrong with a point, where there is a screenshot to hold it to."""
+    if proposal.screenshot is None:
+        return None
+    try:
+        size = screenshots.size(proposal.screenshot)
+    except screenshots.Unreadable as error:
+        return f"the screenshot cannot be shown: {error}"
+    return None if size.holds(point) else outside(point, size)
 
 
 def _object(text: str) -> dict[str, Any]:

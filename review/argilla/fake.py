@@ -24,6 +24,7 @@ class Held:
     dataset: str
     record: Record
     answers: dict[str, Answer] = field(default_factory=dict[str, Answer])
+    looks: dict[str, datetime] = field(default_factory=dict[str, datetime])
 
 
 class FakeArgilla:
@@ -77,7 +78,11 @@ class FakeArgilla:
         """See `Surface.record`."""
         self._answer_or_fail()
         held = self.held.get(server_id)
-        return None if held is None else _pushed(held)
+        if held is None:
+            return None
+        done = {name for name, one in held.answers.items() if one.status != "draft"}
+        open_by = {name: at for name, at in held.looks.items() if name not in done}
+        return _pushed(held)._replace(open_by=open_by)
 
     def _answer_or_fail(self) -> None:
         if self.down:
@@ -93,6 +98,10 @@ class FakeArgilla:
             if held.record.external_id == external_id:
                 return held
         raise KeyError(external_id)
+
+    def look(self, external_id: str, username: str, at: datetime) -> None:
+        """Have a user look at a record."""
+        self.find(external_id).looks[username] = at
 
     def answer(
         self,

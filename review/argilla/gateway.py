@@ -45,6 +45,10 @@ class Gateway:
         self._client = rg.Argilla(api_url=url, api_key=api_key, timeout=60, retries=0)
         self._workspace_name = workspace
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.http_client.close()
+
     def workspace(self) -> rg.Workspace:
         """The workspace; made when missing."""
         found = self._client.workspaces(self._workspace_name)
@@ -55,8 +59,9 @@ class Gateway:
         return found
 
     def dataset(self, name: str) -> Dataset:
-        """The dataset for a template; made and published when missing."""
+        """The dataset for a template; made and published when missing, brought up to date if older."""
         self.workspace()
+        template = templates.template(name)
         found = self._client.datasets(name, workspace=self._workspace_name)
         if found is not None and found.api_model().status != "ready":
             found.delete()  # a set-up that was cut off before it was published
@@ -65,22 +70,39 @@ class Gateway:
             found = rg.Dataset(
                 name=name,
                 workspace=self._workspace_name,
-                settings=self._settings(templates.template(name)),
+                settings=self._settings(template),
                 client=self._client,
             ).create()
+        else:
+            self._renew(found.settings, template)
         questions = {question.name: str(question.id) for question in found.settings.questions}
         return Dataset(str(found.id), questions)
+
+    def _renew(self, settings: rg.Settings, template: templates.Template) -> None:
+        """Give a dataset of an older version what it lacks; its questions can be changed no more."""
+        known = {one.name for one in settings.metadata}
+        lacking = [one for one in templates.METADATA if one.name not in known]
+        if not lacking and settings.guidelines == template.guidelines:
+            return
+        for one in lacking:
+            settings.metadata.add(self._metadata(one))
+        settings.guidelines = template.guidelines
+        settings.update()
 
     def _settings(self, template: templates.Template) -> rg.Settings:
         fields: list[Any] = [
             rg.TextField(templates.FIELD, title="Proposal", use_markdown=True, client=self._client)
         ]
         if template.screenshot:
-            fields.append(
-                rg.ImageField(
-                    templates.SCREENSHOT, title="Screenshot", required=False, _client=self._client
-                )
-            )
+            fields += [
+                rg.ImageField(templates.SCREENSHOT, title="Screenshot", _client=self._client),
+                rg.TextField(
+                    templates.BACKGROUND,
+                    title="Background",
+                    use_markdown=True,
+                    client=self._client,
+                ),
+            ]
         return rg.Settings(
             guidelines=template.guidelines,
             fields=fields,

@@ -6,7 +6,7 @@ each version of a response once. A refused answer is kept and shown anew with th
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import Session, col, select
@@ -14,14 +14,18 @@ from sqlmodel import Session, col, select
 from errata import protocol
 from errata.db import Database
 from errata.errors import ErrataError, NotEligible, NotFound
-from ingestion import events, keys, store, tables
+from ingestion import asked, events, keys, store, tables
 from ingestion.tickets import OPEN
-from review import queue
-from review.argilla import answers, records
+from review import settling, versions
+from review.argilla import answers, comparison, records, screenshots
 from review.argilla.surface import Answer, Pushed, Surface
 from review.tables import ArgillaDataset, ArgillaRecord, Inbox, Review, ReviewPayload
+from review.votes import Voice
 
 log = logging.getLogger("errata.argilla")
+
+TOLD = timedelta(days=1)
+"""How long a labeler is told that an answer did not count."""
 
 
 def pull(database: Database, surface: Surface, clock: Callable[[], datetime]) -> int:
@@ -100,6 +104,8 @@ def _take_answer(database: Database, found: Pushed, answer: Answer, now: datetim
         store.hold(session, record.proposal_id)  # two who see it at once take turns
         if not _note(session, record, answer):
             return False
+        if record.leaves_at is not None and answer.status != "draft":
+            _leave(session, record, answer, now)
         if answer.status != "submitted":
             return True
         heard = _hear(session, record, answer, now)
@@ -107,13 +113,28 @@ def _take_answer(database: Database, found: Pushed, answer: Answer, now: datetim
         entry.review_id = heard.review_id
         session.add(entry)
         row = store.load(session, record.proposal_id)
-        if heard.refusal is not None and _is_asked(row, record, now):
+        if _is_asked(row, record, now) and isinstance(heard.refusal, NotEligible):
+            _tell(session, row, heard, now)  # for the others nothing has changed
+        elif heard.refusal is not None and _is_asked(row, record, now):
             _ask_again(session, row, heard, now)
+        elif heard.refusal is not None and record.leaves_at is None and answer.username:
+            _tell(session, row, heard, now)
+            record.not_before = now  # it may have been kept for this answer
+            session.add(record)
         return True
 
 
+def _leave(session: Session, record: ArgillaRecord, answer: Answer, now: datetime) -> None:
+    """Whom a record tells something has read it."""
+    told = session.get(Review, record.answered) if record.answered else None
+    if told is None or told.reviewer == answer.username:
+        record.leaves_at = now
+        session.add(record)
+
+
 def _is_asked(row: tables.Proposal, record: ArgillaRecord, now: datetime) -> bool:
-    return row.status in OPEN and row.round == record.round and not queue.is_late(row, now)
+    asks = row.status in OPEN and row.round == record.round and not asked.is_late(row, now)
+    return asks and record.leaves_at is None
 
 
 def _note(session: Session, record: ArgillaRecord, answer: Answer) -> bool:
@@ -135,7 +156,7 @@ def _note(session: Session, record: ArgillaRecord, answer: Answer) -> bool:
     return True
 
 
-def _hear(session: Session, record: ArgillaRecord, answer: Answer, now: datetime) -> queue.Heard:
+def _hear(session: Session, record: ArgillaRecord, answer: Answer, now: datetime) -> settling.Heard:
     """The answer as a review; what cannot be read as one is stored with the reason."""
     proposal = store.proposal(session, record.proposal_id)
     row = store.load(session, record.proposal_id)
@@ -145,14 +166,15 @@ def _hear(session: Session, record: ArgillaRecord, answer: Answer, now: datetime
             raise NotEligible(f"{answer.username or 'a deleted user'} is no reviewer")
         if proposal is None:
             raise NotFound("its text has been erased")
-        shown = answers.shown(row.id, proposal, record.digest, correction(session, record))
+        asked_about = versions.as_shown(proposal, asked.standing_at(session, row, record.digest))
+        shown = answers.shown(row.id, asked_about, record.digest, correction(session, record))
         review = answers.review(shown, answer.values, answer.updated_at)
         if answer.opened_at is not None:
             looked = {"opened_at": answer.opened_at, "first_action_at": answer.first_action_at}
             review = review.model_copy(update=looked)
     except ErrataError as refusal:
-        return queue.Heard(_keep_unread(session, row, record, answer, refusal, now), refusal)
-    return queue.hear(session, review, queue.Voice(reviewer, "argilla"), now=now)
+        return settling.Heard(_keep_unread(session, row, record, answer, refusal, now), refusal)
+    return settling.hear(session, review, Voice(reviewer, "argilla"), now=now)
 
 
 def _keep_unread(
@@ -189,7 +211,9 @@ def _keep_unread(
     return stored.id
 
 
-def _ask_again(session: Session, row: tables.Proposal, heard: queue.Heard, now: datetime) -> None:
+def _ask_again(
+    session: Session, row: tables.Proposal, heard: settling.Heard, now: datetime
+) -> None:
     """Show the proposal anew, with the reason at its head and the labeler's text kept."""
     assert heard.refusal is not None
     store.ask_again(session, row, actor="worker", now=now)
@@ -207,6 +231,24 @@ def _ask_again(session: Session, row: tables.Proposal, heard: queue.Heard, now: 
     )
 
 
+def _tell(session: Session, row: tables.Proposal, heard: settling.Heard, now: datetime) -> None:
+    """Tell the labeler that the answer did not count, where it is asked no more."""
+    if store.proposal(session, row.id) is None:
+        return  # erased: there is nothing left to tell of
+    session.add(
+        ArgillaRecord(
+            external_id=f"{row.id}:{heard.review_id}",
+            proposal_id=row.id,
+            round=row.round,
+            dataset="",
+            digest=row.digest,
+            answered=heard.review_id,
+            leaves_at=now + TOLD,
+            not_before=now,
+        )
+    )
+
+
 def correction(session: Session, record: ArgillaRecord) -> str | None:
     """What the labeler had written in the answer that was refused."""
     text = session.get(ReviewPayload, record.answered) if record.answered else None
@@ -217,7 +259,7 @@ def correction(session: Session, record: ArgillaRecord) -> str | None:
         return raw if isinstance(raw, str) else None
     review = protocol.Review.model_validate(text.body)
     if review.action is not None:
-        return records.pretty(review.action.arguments)
+        return comparison.pretty(review.action.arguments)
     if review.point is not None:
-        return records.pretty(review.point.model_dump())
+        return screenshots.written(review.point)
     return review.content

@@ -8,8 +8,10 @@ as it is; every character of foreign text that could mean anything to HTML or ma
 entity, so that it stays text even if that ever changes.
 """
 
+import json
 import unicodedata
 from collections.abc import Iterable
+from typing import Any, Literal
 
 CUT = 20_000
 """Characters of a text that are shown before the rest is cut, with the number of cut characters."""
@@ -42,6 +44,7 @@ COLOURS = {
     "orange": "#a34700",
     "green": "#1b6e2c",
     "blue": "#0b4f9e",
+    "violet": "#6a1b9a",
     "grey": "#555555",
 }
 
@@ -63,6 +66,21 @@ def _character(character: str) -> str:
     return character
 
 
+def exact(value: Any) -> str:
+    """A value exactly; a text without quotes unless it would then read as another value."""
+    if isinstance(value, str) and not _reads_as_json(value):
+        return value
+    return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
+
+
+def _reads_as_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return not text.strip()  # an empty text would show as nothing at all
+    return True
+
+
 def chip(label: str, colour: str) -> str:
     """A coloured word; the colour repeats what the word says."""
     return f'<span style="{CHIP} {COLOURS[colour]};color:{COLOURS[colour]}">{text(label)}</span>'
@@ -77,7 +95,7 @@ def heading(label: str) -> str:
 WRAP = "white-space:pre-wrap;overflow-wrap:anywhere"
 
 
-def _box(inside: str, colour: str) -> str:
+def box(inside: str, colour: str) -> str:
     """A box with a coloured bar; a red one is red all around."""
     edge, ground = ("#dddddd", "#ffffff") if colour != "red" else (COLOURS["red"], "#fff5f5")
     style = (
@@ -104,12 +122,18 @@ def block(
         limit: Characters shown; the caller that must show everything passes a larger one.
         unfolded: Whether a long one is open from the start.
     """
-    head = f'<div style="{SMALL};color:{COLOURS[colour]}">{text(label)}</div>' if label else ""
-    return _folding(value, _box(head + _shown(value, limit), colour), unfolded=unfolded)
+    head = _label(label, colour) if label else ""
+    return folding(value, box(head + _shown(value, limit), colour), unfolded=unfolded)
 
 
-def _folding(value: str, shown: str, *, unfolded: bool = False) -> str:
-    """What is shown of a text, under a line that folds it if the text is long."""
+def folding(value: str, shown: str, *, unfolded: bool = False) -> str:
+    """What is shown of a text, under a line that folds it if the text is long.
+
+    Args:
+        value: The text.
+        shown: Its HTML.
+        unfolded: Whether a long one is open from the start.
+    """
     lines = value.count("\n") + 1
     if len(value) <= FOLD and lines <= FOLD_LINES:
         return shown
@@ -125,22 +149,56 @@ def _shown(value: str, limit: int) -> str:
     cut = len(value) - limit
     if cut <= 0:
         return text(value)
-    missing = f'<div style="color:{COLOURS["red"]}">{cut} further characters are not shown</div>'
-    return text(value[:limit]) + missing
+    return text(value[:limit]) + missing(cut)
+
+
+def missing(cut: int) -> str:
+    """That so many characters are not shown."""
+    return f'<div style="color:{COLOURS["red"]}">{cut} further characters are not shown</div>'
+
+
+Mark = Literal["alike", "removed", "added", "left out"]
+
+
+def changed(value: str, mark: Mark) -> str:
+    """A run of a comparison: struck out or underlined, with the word for it in brackets."""
+    tags: dict[Mark, tuple[str, str, str]] = {
+        "removed": ("del", "red", "#fff0f0"),
+        "added": ("ins", "green", "#eefaf0"),
+    }
+    if mark == "left out":
+        return f'<span style="{SMALL};color:{COLOURS["grey"]}">{text(value)}</span>'
+    if mark not in tags:
+        return text(value)
+    tag, colour, ground = tags[mark]
+    word = f'<span style="{SMALL};color:{COLOURS[colour]}">{text(f"[{mark}:")} </span>'
+    end = f'<span style="{SMALL};color:{COLOURS[colour]}">{text("]")}</span>'
+    style = f"background:{ground};color:{COLOURS[colour]};unicode-bidi:isolate"
+    return f'{word}<{tag} style="{style}">{text(value)}</{tag}>{end}'
 
 
 def table(rows: Iterable[tuple[str, str]], *, colour: str = "grey") -> str:
     """Names and exact values, in the given order and whole, in a box."""
     name = "vertical-align:top;padding:1px 14px 1px 0;font-weight:600"
     cell = f"{WRAP};padding:1px 0;font-family:monospace"
-    return _box(_table(((key, text(value)) for key, value in rows), name, cell), colour)
+    return box(_table(((key, text(value)) for key, value in rows), name, cell), colour)
 
 
-def facts(rows: Iterable[tuple[str, str]]) -> str:
-    """Names of ours, each with a text beside it; long ones fold, and what is cut is counted."""
+def facts(rows: Iterable[tuple[str, str]], *, label: str | None = None) -> str:
+    """Names of ours, each with a text beside it; long ones fold, and what is cut is counted.
+
+    Args:
+        rows: Names and texts.
+        label: Who says all of it: they then stand in a box under this.
+    """
     name = f"vertical-align:top;white-space:nowrap;padding:3px 14px 3px 0;{SMALL};color:#555555"
     cell = f"{WRAP};padding:1px 0;width:100%"
-    return _table(((key, _folding(value, _shown(value, CUT))) for key, value in rows), name, cell)
+    inside = _table(((key, folding(value, _shown(value, CUT))) for key, value in rows), name, cell)
+    return inside if label is None else box(_label(label, "violet") + inside, "violet")
+
+
+def _label(words: str, colour: str) -> str:
+    return f'<div style="{SMALL};color:{COLOURS[colour]}">{text(words)}</div>'
 
 
 def _table(rows: Iterable[tuple[str, str]], name: str, cell: str) -> str:

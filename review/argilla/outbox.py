@@ -7,24 +7,32 @@ during a call to Argilla, and every call can be repeated: a crash anywhere costs
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import ParamSpec, TypeVar
 
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import Session, col, or_, select
 
 from errata.db import Database
-from errata.errors import ErrataError, NotFound, Unavailable
-from ingestion import store, tables
+from errata.errors import ErrataError, Unavailable
+from ingestion import events, store, tables
 from ingestion.tickets import OPEN
-from review.argilla import inbox, records
+from review.argilla import asking, inbox, records
 from review.argilla.rest import Dataset
-from review.argilla.surface import NotTaken, Surface
+from review.argilla.surface import NotTaken, Pushed, Surface
 from review.tables import ArgillaDataset, ArgillaRecord
 
 log = logging.getLogger("errata.argilla")
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 CLAIM = timedelta(seconds=15)
 """After this long another worker may take over what one has claimed. A late call by the first one
 does no harm, so this can be short: it is how long a killed worker holds things up."""
 BATCH = 100
+HELD = timedelta(minutes=10)
+"""How long a record that is over stays for somebody who has it open: gone, it would take their
+answer no more, and could not say so."""
 
 
 def datasets(session: Session) -> dict[str, Dataset]:
@@ -61,24 +69,36 @@ def enroll(session: Session, *, now: datetime, limit: int = BATCH) -> int:
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    rows = session.exec(statement).all()
-    for row in rows:
-        session.add(
-            ArgillaRecord(
-                external_id=records.external_id(row.id, row.round),
-                proposal_id=row.id,
-                round=row.round,
-                dataset="",
-                digest=row.digest,
-                not_before=now,
-            )
-        )
-    return len(rows)
+    return sum(_note(session, row, now) for row in session.exec(statement).all())
+
+
+def _note(session: Session, row: tables.Proposal, now: datetime) -> bool:
+    """Note one record; False where another worker has noted it in this moment."""
+    record = ArgillaRecord(
+        external_id=records.external_id(row.id, row.round),
+        proposal_id=row.id,
+        round=row.round,
+        dataset="",
+        digest=row.digest,
+        not_before=now,
+    )
+    try:
+        with events.savepoint(session):
+            session.add(record)
+    except IntegrityError:
+        return False
+    return True
 
 
 def _claim(session: Session, *, pushing: bool, now: datetime) -> list[ArgillaRecord]:
     """Claim records that are to be pushed (or removed); other workers skip them meanwhile."""
-    asked = col(tables.Proposal.status).in_(OPEN) & (tables.Proposal.round == ArgillaRecord.round)
+    asks = (
+        col(ArgillaRecord.leaves_at).is_(None)
+        & col(tables.Proposal.status).in_(OPEN)
+        & (tables.Proposal.round == ArgillaRecord.round)
+    )
+    tells = col(ArgillaRecord.leaves_at).is_not(None) & (col(ArgillaRecord.leaves_at) > now)
+    stays = asks | tells
     statement = (
         select(ArgillaRecord)
         .join(tables.Proposal)
@@ -89,7 +109,7 @@ def _claim(session: Session, *, pushing: bool, now: datetime) -> list[ArgillaRec
                 col(ArgillaRecord.claimed_until).is_(None),
                 col(ArgillaRecord.claimed_until) < now,
             ),
-            (col(ArgillaRecord.pushed_at).is_(None) & asked) if pushing else ~asked,
+            (col(ArgillaRecord.pushed_at).is_(None) & stays) if pushing else ~stays,
         )
         .order_by(col(ArgillaRecord.not_before))
         .limit(BATCH)
@@ -121,10 +141,11 @@ def push(
     """
     with database.transaction() as session:
         claimed = _claim(session, pushing=True, now=clock())
-        work = [_prepare(session, record) for record in claimed]
+        gathered = [(record, _try(asking.gather, session, record)) for record in claimed]
     done = 0
     placed: list[tuple[ArgillaRecord, records.Placed]] = []
-    for record, one in work:
+    for record, asked in gathered:  # outside of the transaction: drawing takes its time
+        one = asked if isinstance(asked, ErrataError) else _try(records.place, asked)
         if isinstance(one, ErrataError):
             _postpone(database, record.external_id, one, clock())
         else:
@@ -136,40 +157,17 @@ def push(
     return done
 
 
-def _prepare(
-    session: Session, record: ArgillaRecord
-) -> tuple[ArgillaRecord, records.Placed | ErrataError]:
-    """The record as it goes out, or what is wrong with it, which must not hold up the others."""
+def _try(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | ErrataError:
+    """What a step makes, or what is wrong with one record, which must not hold up the others."""
     try:
-        return record, _place(session, record)
+        return step(*args, **kwargs)
     except ErrataError as error:
-        return record, error
+        return error
+    except DBAPIError:
+        raise  # the database, not the record
     except Exception as error:
-        log.exception("the record %s cannot be built", record.external_id)
-        return record, ErrataError(f"it cannot be built: {type(error).__name__}")
-
-
-def _place(session: Session, record: ArgillaRecord) -> records.Placed:
-    row = store.load(session, record.proposal_id)
-    proposal = store.proposal(session, row.id)
-    if proposal is None:
-        raise NotFound("its text has been erased")
-    routing = session.exec(
-        select(tables.Routing)
-        .where(tables.Routing.proposal_id == row.id)
-        .order_by(col(tables.Routing.id).desc())
-    ).first()
-    asked = records.Asked(
-        external_id=record.external_id,
-        proposal=proposal,
-        digest=row.digest,
-        reason=routing.reason if routing is not None else "",
-        risk=row.risk_level,  # pyright: ignore[reportArgumentType] - a level by construction
-        expires_at=row.expires_at,
-        note=record.note,
-        correction=inbox.correction(session, record),
-    )
-    return records.place(asked)
+        log.exception("a record cannot be built")
+        return ErrataError(f"it cannot be built: {type(error).__name__}")
 
 
 def _push_batch(
@@ -233,6 +231,8 @@ def clear(database: Database, surface: Surface, clock: Callable[[], datetime]) -
                 found = surface.record(record.server_id)
                 if found is not None:
                     inbox.take(database, found, clock)
+                    if _hold(database, surface, record, found, clock()):
+                        continue
                 surface.remove(record.dataset, [record.server_id])
         except Unavailable as error:
             _postpone(database, record.external_id, error, clock())
@@ -243,3 +243,27 @@ def clear(database: Database, surface: Surface, clock: Callable[[], datetime]) -
             session.add(row)
         done += 1
     return done
+
+
+def _hold(
+    database: Database, surface: Surface, record: ArgillaRecord, found: Pushed, now: datetime
+) -> bool:
+    """Keep a record that somebody has open; from now on its page says that it is over.
+
+    Raises:
+        Unavailable: Argilla does not answer.
+    """
+    until = max(found.open_by.values(), default=now - HELD) + HELD
+    if until <= now or record.leaves_at is not None:
+        return False
+    with database.reading() as session:
+        asked = _try(asking.gather, session, record)
+    one = asked if isinstance(asked, ErrataError) else _try(records.place, asked)
+    if isinstance(one, ErrataError) or one.dataset != record.dataset:
+        return False  # its text is erased, or it is of an older form
+    surface.push(record.dataset, [one.record])
+    with database.transaction() as session:
+        row = session.get_one(ArgillaRecord, record.external_id)
+        row.not_before, row.claimed_until, row.error = until, None, None
+        session.add(row)
+    return True

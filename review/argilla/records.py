@@ -3,12 +3,11 @@
 In: a proposal and what stands around it. Out: the dataset and the record to push.
 """
 
-import json
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from errata import protocol
-from review.argilla import screen, templates
+from review.argilla import comparison, markup, screen, screenshots, templates
 from review.argilla.surface import Record, Suggestion
 
 PRIORITY = {"critical": 3, "high": 2, "normal": 1, "log": 0}
@@ -26,6 +25,13 @@ class Asked(NamedTuple):
     note: str | None = None
     correction: str | None = None
     """What the labeler wrote in the answer that was refused."""
+    late: str | None = None
+    """Whose answer did not count and why: the record asks nothing and only tells that."""
+    addressee: str | None = None
+    """The labeler whom it tells."""
+    changes: tuple[screen.Change, ...] = ()
+    """What changed against the proposal that this one follows, and against what the agent asked
+    where a person's version has taken its place."""
 
 
 class Placed(NamedTuple):
@@ -46,25 +52,58 @@ def place(asked: Asked) -> Placed:
     if dataset == templates.UNSHOWABLE:
         return _unshowable(asked, f"it has over {len(screen.LETTERS)} candidates")
     try:
+        shot = _screenshot(asked.proposal)
         page = screen.render(
             asked.proposal,
             digest=asked.digest,
             reason=asked.reason,
             risk=asked.risk,
             note=asked.note,
+            late=asked.late,
+            shot=shot,
+            changes=_changes(asked),
         )
+    except screenshots.Unreadable as problem:
+        return _unshowable(asked, f"its screenshot cannot be shown: {problem}")
     except screen.CannotRender as problem:
         return _unshowable(asked, str(problem))
-    fields = {templates.FIELD: page}
-    if asked.proposal.screenshot is not None and templates.template(dataset).screenshot:
-        fields[templates.SCREENSHOT] = asked.proposal.screenshot
+    fields = {templates.FIELD: markup.page(page)}
+    if shot is not None:
+        fields = {
+            templates.FIELD: page.decision,
+            templates.SCREENSHOT: shot.url,
+            templates.BACKGROUND: page.background,
+        }
     correction = asked.correction if asked.correction is not None else prefill(asked.proposal)
-    suggestions = [] if correction is None else [Suggestion("correction", correction)]
+    suggestions = [Suggestion("correction", correction)] if correction and not asked.late else []
     return Placed(dataset, Record(asked.external_id, fields, _metadata(asked), suggestions))
 
 
+def _screenshot(proposal: protocol.Proposal) -> screenshots.Drawn | None:
+    if proposal.kind != "click" or proposal.screenshot is None:
+        return None
+    return screenshots.draw(proposal.screenshot, proposal.point)
+
+
+def _changes(asked: Asked) -> list[screen.Change]:
+    """Against the proposal before, and by the labeler whose answer was refused."""
+    found = list(asked.changes)
+    began = prefill(asked.proposal)
+    if asked.correction is not None and began is not None and asked.correction != began:
+        found.append(screen.Change("What your version changes", began, asked.correction))
+    return found
+
+
 def _unshowable(asked: Asked, problem: str) -> Placed:
-    page = screen.render_unshowable(asked.proposal, digest=asked.digest, problem=problem)
+    page = screen.render_unshowable(
+        asked.proposal,
+        digest=asked.digest,
+        reason=asked.reason,
+        risk=asked.risk,
+        problem=problem,
+        note=asked.note,
+        late=asked.late,
+    )
     fields = {templates.FIELD: page}
     return Placed(
         templates.UNSHOWABLE, Record(asked.external_id, fields, _metadata(asked), suggestions=[])
@@ -76,19 +115,14 @@ def prefill(proposal: protocol.Proposal) -> str | None:
     match proposal.kind:
         case "action":
             assert proposal.action is not None
-            return pretty(proposal.action.arguments)
+            return comparison.pretty(proposal.action.arguments)
         case "draft" | "plan":
             return proposal.content or None
         case "click":
             assert proposal.point is not None
-            return pretty(proposal.point.model_dump())
+            return screenshots.written(proposal.point)
         case "candidates" | "question" | "exception":
             return None
-
-
-def pretty(value: Any) -> str:
-    """JSON as a labeler edits it: indented, keys in canonical order."""
-    return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
 
 
 def _metadata(asked: Asked) -> dict[str, Any]:
@@ -103,4 +137,7 @@ def _metadata(asked: Asked) -> dict[str, Any]:
         values["action"] = proposal.action.name
     if asked.expires_at is not None:
         values["deadline"] = int(asked.expires_at.timestamp())
+    assignee = asked.addressee or proposal.metadata.get("assignee")
+    if isinstance(assignee, str) and assignee:
+        values["assignee"] = assignee
     return values

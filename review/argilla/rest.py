@@ -16,6 +16,8 @@ from review.argilla.surface import Answer, NotTaken, Pushed, Record
 T = TypeVar("T")
 
 PUSH_BATCH = 100
+PUSH_CHARACTERS = 8_000_000
+"""Of fields in one request; a screenshot alone can have five million."""
 REMOVE_BATCH = 64
 READ_PAGE = 200
 LOOKS_BATCH = 100
@@ -87,7 +89,7 @@ class Rest:
         """
         ids: dict[str, str] = {}
         path = f"/datasets/{self.datasets[dataset].id}/records/bulk"
-        for batch in _batches(records, PUSH_BATCH):
+        for batch in _portions(records):
             items = [self._item(dataset, record) for record in batch]
             answer = self._call("PUT", path, json={"items": items})
             if answer is None:
@@ -144,7 +146,15 @@ class Rest:
             Unavailable: Argilla did not answer.
         """
         item = self._call("GET", f"/records/{server_id}")
-        return None if item is None else self._pushed(item, self._looks([server_id]))
+        if item is None:
+            return None
+        looks = self._looks([server_id])
+        pushed = self._pushed(item, looks)
+        done = {one.username for one in pushed.answers if one.status != "draft"}
+        names = {self._username(user): look.opened_at for (_, user), look in looks.items()}
+        return pushed._replace(
+            open_by={name: at for name, at in names.items() if name and name not in done}
+        )
 
     def _looks(self, server_ids: Sequence[str]) -> dict[tuple[str, str], Look]:
         """When who looked, by record and user; our edition of Argilla measures it, others do not."""
@@ -197,6 +207,20 @@ def _moment(text: str) -> datetime:
     """Argilla's times are UTC without saying so."""
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+
+
+def _portions(records: Sequence[Record]) -> Iterable[Sequence[Record]]:
+    """Records in requests of a bounded size."""
+    start, size = 0, 0
+    for number, record in enumerate(records):
+        length = sum(map(len, record.fields.values()))
+        full = number - start == PUSH_BATCH or size + length > PUSH_CHARACTERS
+        if full and number > start:
+            yield records[start:number]
+            start, size = number, 0
+        size += length
+    if records:
+        yield records[start:]
 
 
 def _batches(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:

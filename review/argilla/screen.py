@@ -5,13 +5,12 @@ of a decision: who asks and why; exactly what will run; what is at stake; what i
 and untrusted apart; the agent's own account; why it came here.
 """
 
-import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from errata import protocol
 from errata.digest import body, canonical
-from review.argilla import markup
+from review.argilla import background, comparison, markup, screenshots
 
 LARGEST = 200_000
 """Characters of what is to be decided; what is longer cannot be shown whole, so not approved."""
@@ -26,9 +25,26 @@ class CannotRender(Exception):
     """The proposal cannot be shown whole."""
 
 
+class Change(NamedTuple):
+    """Two versions to be compared."""
+
+    heading: str
+    before: str
+    after: str
+
+
 def size(proposal: protocol.Proposal) -> int:
     """Characters of what is to be decided, in its canonical form."""
     return len(canonical(body(proposal)))
+
+
+class Page(NamedTuple):
+    """The fields of a record."""
+
+    decision: str
+    """What is asked."""
+    background: str
+    """What it rests on; it stands below, with a screenshot between the two."""
 
 
 def render(
@@ -38,8 +54,11 @@ def render(
     reason: str,
     risk: protocol.RiskLevel | None,
     note: str | None = None,
-) -> str:
-    """The record's field.
+    late: str | None = None,
+    shot: screenshots.Drawn | None = None,
+    changes: Sequence[Change] = (),
+) -> Page:
+    """The record's fields.
 
     Args:
         proposal: What is asked.
@@ -47,48 +66,66 @@ def render(
         reason: Why the policy sent it to people.
         risk: The level in force: the higher of the agent's and the policy's.
         note: Why the last answer was refused.
+        late: Why nothing is asked any more.
+        shot: The screenshot of a click.
+        changes: What is compared.
 
     Raises:
         CannotRender: What is to be decided, or all that stands around it, is too long.
     """
     if size(proposal) > LARGEST:
         raise CannotRender(f"it has {size(proposal)} characters, {LARGEST} can be shown")
-    page = markup.page(
-        [
-            *_note(note),
-            *_head(proposal, risk),
-            *_why_now(proposal),
-            *_asked(proposal),
-            *_evidence(proposal),
-            *_account(proposal),
-            *_provenance(proposal, digest, reason),
-        ]
+    page = Page(
+        markup.page(
+            [
+                *_note(note, late),
+                *_head(proposal, risk),
+                *_why_now(proposal),
+                *_asked(proposal),
+                *_screenshot(proposal, shot),
+                *_changes(changes),
+            ]
+        ),
+        markup.page(background.render(proposal, digest, reason)),
     )
-    if len(page) > LARGEST_PAGE:
+    if len(page.decision) + len(page.background) > LARGEST_PAGE:
         raise CannotRender("what stands around it is too long")
     return page
 
 
-def render_unshowable(proposal: protocol.Proposal, *, digest: str, problem: str) -> str:
+def render_unshowable(
+    proposal: protocol.Proposal,
+    *,
+    digest: str,
+    reason: str,
+    risk: protocol.RiskLevel | None,
+    problem: str,
+    note: str | None = None,
+    late: str | None = None,
+) -> str:
     """The field of a proposal that cannot be shown whole and so can only be rejected."""
     start = canonical(body(proposal)).decode()
     return markup.page(
         [
+            *_note(note, late),
             markup.chip("cannot be shown", "red"),
             markup.block(
                 f"This proposal cannot be shown whole: {problem}. "
-                "What cannot be read cannot be approved; only reject is offered.",
+                "What cannot be read cannot be approved; only reject and takeover are offered.",
                 colour="red",
             ),
-            *_head(proposal, None),
+            *_head(proposal, risk),
             markup.heading("The beginning of what is asked"),
             markup.block(start, limit=2_000),
-            *_provenance(proposal, digest, "it cannot be shown"),
+            *background.provenance(proposal, digest, reason, ("reject", "takeover")),
         ]
     )
 
 
-def _note(note: str | None) -> Iterator[str]:
+def _note(note: str | None, late: str | None) -> Iterator[str]:
+    if late is not None:
+        yield markup.chip("nothing is asked here", "red")
+        yield markup.block(late, colour="red")
     if note is not None:
         yield markup.chip("your last answer was not taken", "red")
         yield markup.block(f"{note}. Please answer again.", colour="red")
@@ -101,7 +138,7 @@ def _head(proposal: protocol.Proposal, risk: protocol.RiskLevel | None) -> Itera
     if risk is not None:
         yield markup.chip(f"risk {risk}", RISK_COLOURS[risk])
     if proposal.risk is not None and proposal.risk.amount is not None:
-        yield markup.chip(f"amount {_value(proposal.risk.amount)}", "orange")
+        yield markup.chip(f"amount {markup.exact(proposal.risk.amount)}", "orange")
     if proposal.risk is not None and proposal.risk.reversible is not None:
         reversible = proposal.risk.reversible
         yield markup.chip(
@@ -133,8 +170,10 @@ def _why_now(proposal: protocol.Proposal) -> Iterator[str]:
             rows.append(("done so far", "\n".join(proposal.reasoning.done)))
         if proposal.reasoning.stuck_on:
             rows.append(("stuck on", proposal.reasoning.stuck_on))
+    if proposal.message and proposal.kind not in {"question", "exception"}:
+        rows.append(("message", proposal.message))
     if rows:
-        yield markup.facts(rows)
+        yield markup.facts(rows, label="said by the agent, checked by nobody")
 
 
 def _asked(proposal: protocol.Proposal) -> Iterator[str]:
@@ -151,8 +190,8 @@ def _asked(proposal: protocol.Proposal) -> Iterator[str]:
         case "click":
             assert proposal.point is not None
             yield markup.heading("A click on the screenshot at")
-            rows = [("x", _value(proposal.point.x)), ("y", _value(proposal.point.y))]
-            yield markup.table(rows, colour="blue")
+            x, y = screenshots.written(proposal.point).split(",")
+            yield markup.table([("x", x), ("y", y)], colour="blue")
         case "question" | "exception":
             yield from _question(proposal)
 
@@ -162,33 +201,49 @@ def _whole(asked: str) -> str:
     return markup.block(asked, colour="blue", limit=LARGEST, unfolded=True)
 
 
+def _screenshot(proposal: protocol.Proposal, shot: screenshots.Drawn | None) -> Iterator[str]:
+    """Which picture stands beside the record, and whether the point lies on it."""
+    if proposal.kind != "click":
+        return
+    assert proposal.point is not None
+    if shot is None:
+        yield markup.block("The agent has sent no screenshot: where this is cannot be seen.")
+        return
+    if not shot.size.holds(proposal.point):
+        yield markup.block(outside(proposal.point, shot.size), colour="red")
+    rows = [("size", str(shot.size)), ("file", f"sha256:{shot.sha256}")]
+    if shot.moves:
+        rows.append(("moves", "only the first of its pictures is shown"))
+    yield markup.heading("The screenshot; the grid and the ring are drawn by us")
+    yield markup.facts(rows)
+
+
+def outside(point: protocol.Point, size: screenshots.Size) -> str:
+    """That a point does not lie on its screenshot."""
+    return (
+        f"The point {screenshots.written(point)} lies outside of the screenshot, which is {size}: "
+        f"x goes from 0 to {size.width - 1}, y from 0 to {size.height - 1}"
+    )
+
+
+def _changes(changes: Sequence[Change]) -> Iterator[str]:
+    for change in changes:
+        yield markup.heading(change.heading)
+        yield comparison.show(change.before, change.after)
+
+
 def _action(action: protocol.Action) -> str:
     """The call from the digest's own input, arguments in canonical order."""
     rows = [("tool", action.name)]
-    rows += [(key, _value(action.arguments[key])) for key in sorted(action.arguments)]
+    rows += [(key, markup.exact(action.arguments[key])) for key in sorted(action.arguments)]
     return markup.table(rows, colour="blue")
-
-
-def _value(value: Any) -> str:
-    """A value exactly; a text without quotes unless it would then read as another value."""
-    if isinstance(value, str) and not _reads_as_json(value):
-        return value
-    return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
-
-
-def _reads_as_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return not text.strip()  # an empty text would show as nothing at all
-    return True
 
 
 def _candidates(proposal: protocol.Proposal) -> Iterator[str]:
     for letter, candidate in zip(LETTERS, proposal.candidates or (), strict=False):
         yield markup.heading(f"Candidate {letter}")
         if candidate.score is not None:
-            yield markup.chip(f"the agent's score {_value(candidate.score)}", "grey")
+            yield markup.chip(f"the agent's score {markup.exact(candidate.score)}", "grey")
         if candidate.action is not None:
             yield _action(candidate.action)
         else:
@@ -209,71 +264,4 @@ def _question(proposal: protocol.Proposal) -> Iterator[str]:
         )
     if proposal.response_schema is not None:
         yield markup.heading("The answer must fit this JSON Schema")
-        yield markup.block(_value(proposal.response_schema), limit=LARGEST)
-
-
-def _evidence(proposal: protocol.Proposal) -> Iterator[str]:
-    if proposal.kind != "question" and proposal.message:
-        yield markup.heading("The agent's message")
-        yield markup.block(proposal.message)
-    for trusted, label, colour in (
-        (True, "Evidence from trusted sources", "green"),
-        (False, "Evidence from untrusted sources: it may be wrong or try to mislead you", "red"),
-    ):
-        found = [one for one in proposal.evidence if one.trusted is trusted]
-        if found:
-            yield markup.heading(label)
-        for one in found:
-            source = f"from {one.origin}" + (f", {one.uri}" if one.uri else "")
-            yield markup.block(one.text, colour=colour, label=source)
-    yield from _conversation(proposal)
-
-
-MESSAGES = 40
-"""Messages of the history that are shown, the newest."""
-
-
-def _conversation(proposal: protocol.Proposal) -> Iterator[str]:
-    history = proposal.prompt or ()
-    if not history:
-        return
-    yield markup.heading("Conversation before")
-    if len(history) > MESSAGES:
-        yield markup.block(f"{len(history) - MESSAGES} earlier messages are not shown")
-    for message in history[-MESSAGES:]:
-        colour = "red" if message.role == "tool" else "grey"
-        yield markup.block(_message(message), colour=colour, label=message.role)
-
-
-def _message(message: protocol.Message) -> str:
-    calls = [
-        f"calls {call.function.name} {_value(call.function.arguments)}"
-        for call in message.tool_calls or ()
-    ]
-    return "\n".join([message.content or "", *calls]).strip()
-
-
-def _account(proposal: protocol.Proposal) -> Iterator[str]:
-    reasoning = proposal.reasoning
-    if reasoning is None:
-        return
-    rows: list[tuple[str, str]] = []
-    if reasoning.why:
-        rows.append(("reasons", reasoning.why))
-    if reasoning.factors:
-        rows.append(("factors", "\n".join(map(_value, reasoning.factors))))
-    if reasoning.options:
-        rows.append(("options it sees", "\n".join(reasoning.options)))
-    if rows:
-        yield markup.heading("The agent's own account")
-        yield markup.facts(rows)
-
-
-def _provenance(proposal: protocol.Proposal, digest: str, reason: str) -> Iterator[str]:
-    yield markup.heading("Why this is asked")
-    rows = [("policy", reason)]
-    if proposal.requested_by:
-        rows.append(("requested by", proposal.requested_by))
-    rows.append(("you may", ", ".join(proposal.verdicts)))
-    rows.append(("digest", digest))
-    yield markup.facts(rows)
+        yield markup.block(markup.exact(proposal.response_schema), limit=LARGEST)

@@ -5,6 +5,7 @@ In: nothing. Out: the contract that the real Argilla and the fake both keep.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from errata.errors import Unavailable
@@ -54,6 +55,9 @@ class Pushed(NamedTuple):
     server_id: str
     external_id: str
     answers: Sequence[Answer]
+    open_by: Mapping[str, datetime] = MappingProxyType({})
+    """Who had it on the screen and has not answered, with the time of the first look; known where
+    one record is asked for, and where somebody measures it."""
 
 
 class Surface(Protocol):

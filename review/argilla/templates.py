@@ -1,4 +1,4 @@
-"""The Argilla datasets: one per kind, for candidates per number of them, one for the unshowable.
+"""The Argilla datasets: one per kind, and for choices per number of them; one for the unshowable.
 
 In: a proposal's kind. Out: names, questions and texts, as plain data that the gateway builds.
 The decision question never carries a suggestion: with one, a single Enter would approve.
@@ -7,11 +7,14 @@ The decision question never carries a suggestion: with one, a single Enter would
 from typing import Literal, NamedTuple
 
 from errata import protocol
+from review.argilla import guidelines
 from review.argilla.screen import LETTERS
 
-UNSHOWABLE = "unshowable"
+PICTURE = "click-picture"
+UNSHOWABLE: Literal["unshowable"] = "unshowable"
 FIELD = "proposal"
 SCREENSHOT = "screenshot"
+BACKGROUND = "background"
 
 REASONS = {
     "wrong_facts": "Facts are wrong",
@@ -33,8 +36,9 @@ VERDICTS: dict[protocol.Verdict, str] = {
     "takeover": "I do it myself",
 }
 
-MOST_OPTIONS = 9
-"""Options that can be chosen by number; more need the answer typed."""
+OPTIONS = range(2, 10)
+"""Numbers of options that get a button each. For one Argilla has no question, and more than nine
+have no key: then the number is written."""
 
 
 class Question(NamedTuple):
@@ -63,6 +67,7 @@ class Template(NamedTuple):
     guidelines: str
     questions: tuple[Question, ...]
     screenshot: bool = False
+    """Whether it has a picture, and below it the background as a field of its own."""
 
 
 METADATA = (
@@ -72,60 +77,68 @@ METADATA = (
     Metadata("action", "Action", "terms"),
     Metadata("risk", "Risk", "terms"),
     Metadata("proposal_id", "Proposal", "terms"),
+    Metadata("assignee", "Assigned to", "terms"),
 )
-
-GUIDELINES = """\
-An AI agent waits for your answer.
-
-- **Approve** lets exactly what is shown happen, once.
-- **Approve my corrected version** lets your text in "Correction" happen instead.
-- **Reject** stops it. Say why: your reason teaches the agent.
-- **Discard** is no answer: the agent goes on waiting.
-
-What comes from untrusted sources stands in red boxes. It may try to talk you into something.
-"""
 
 COMMENT = Question(
     "comment", "Comment", "text", {}, description="Goes to the agent and into the record."
 )
 REASON = Question("reason", "Reason", "label", REASONS)
+WORDS = (REASON, COMMENT)
 
 
 def dataset_of(proposal: protocol.Proposal) -> str:
     """The dataset that shows such a proposal."""
-    if proposal.kind == "candidates":
-        count = len(proposal.candidates or ())
-        return f"candidates-{count}" if count <= len(LETTERS) else UNSHOWABLE
-    return proposal.kind
+    match proposal.kind:
+        case "candidates":
+            count = len(proposal.candidates or ())
+            return f"candidates-{count}" if count <= len(LETTERS) else UNSHOWABLE
+        case "question" | "exception":
+            count = len(proposal.options or ())
+            return f"{proposal.kind}-{count if count in OPTIONS else 'text'}"
+        case "click" if proposal.screenshot is not None:
+            return PICTURE
+        case kind:
+            return kind
 
 
 def template(name: str) -> Template:
-    """The dataset of that name."""
-    if name == UNSHOWABLE:
-        questions = (_decision("reject", "takeover"), REASON, COMMENT)
-        return Template(name, GUIDELINES, questions)
-    if name.startswith("candidates-"):
-        return Template(name, GUIDELINES, _candidate_questions(int(name.split("-")[1])))
-    if name in {"question", "exception"}:
-        return Template(name, GUIDELINES, _answer_questions(name))
-    correction = Question(
-        "correction",
-        "Correction",
-        "text",
-        {},
-        description="Change it and choose «Approve my corrected version» above. "
-        "Arguments and points are JSON.",
-    )
-    questions = (_decision(*protocol.KIND_VERDICTS[_kind(name)]), correction, REASON, COMMENT)
-    return Template(name, GUIDELINES, questions, screenshot=name == "click")
+    """The dataset of that name; those of older data folders are known too.
 
-
-def _kind(name: str) -> Literal["action", "draft", "plan", "click"]:
-    match name:
+    Raises:
+        ValueError: There is no such dataset.
+    """
+    sort, _, number = name.partition("-")
+    count = int(number) if number.isdecimal() else 0
+    match sort:
+        case "unshowable":
+            return Template(name, guidelines.of(sort), (_decision("reject", "takeover"), *WORDS))
+        case "candidates":
+            return Template(name, guidelines.of(sort), _candidate_questions(count))
+        case "question" | "exception":
+            return Template(name, guidelines.of(sort), _answer_questions(sort, count))
         case "action" | "draft" | "plan" | "click":
-            return name
+            return _correctable(sort)._replace(name=name, screenshot=name == PICTURE)
         case _:
             raise ValueError(f"no dataset {name!r}")
+
+
+CORRECTION = {
+    "action": "The arguments, as JSON.",
+    "draft": "The text that goes out.",
+    "plan": "The plan that the agent follows.",
+    "click": "The place as x,y, such as 412,380.",
+}
+
+
+def _correctable(kind: Literal["action", "draft", "plan", "click"]) -> Template:
+    words = f"{CORRECTION[kind]} Change it and choose «Approve my corrected version» above."
+    questions = (
+        _decision(*protocol.KIND_VERDICTS[kind]),
+        Question("correction", "Correction", "text", {}, description=words),
+        *WORDS,
+    )
+    return Template(kind, guidelines.of(kind), questions)
 
 
 def _decision(*verdicts: protocol.Verdict) -> Question:
@@ -152,20 +165,17 @@ def _candidate_questions(count: int) -> tuple[Question, ...]:
             {},
             description="Your own version instead; for an action its arguments as JSON.",
         ),
-        REASON,
-        COMMENT,
+        *WORDS,
     )
 
 
-def _answer_questions(name: str) -> tuple[Question, ...]:
+def _answer_questions(kind: Literal["question", "exception"], count: int) -> tuple[Question, ...]:
     verdicts: tuple[protocol.Verdict, ...] = ("respond", "reject")
-    if name == "exception":
+    if kind == "exception":
         verdicts = ("respond", "takeover", "reject")
-    numbers = {str(number): f"Option {number}" for number in range(1, MOST_OPTIONS + 1)}
-    return (
-        _decision(*verdicts),
-        Question("option", "Option", "label", numbers),
-        Question("answer", "Answer", "text", {}),
-        REASON,
-        COMMENT,
-    )
+    found = [_decision(*verdicts)]
+    if count:
+        numbers = {str(number): f"Option {number}" for number in range(1, count + 1)}
+        found.append(Question("option", "Option", "label", numbers))
+    words = "A text, the number of an option, or JSON where a JSON Schema is shown."
+    return (*found, Question("answer", "Answer", "text", {}, description=words), *WORDS)

@@ -13,7 +13,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from starlette.concurrency import run_in_threadpool
 
 from errata.db import current
-from errata.errors import Unauthorized, Unavailable
+from errata.errors import NotFound, Unauthorized
 from ingestion import bodies
 from review.argilla import inbox
 from review.argilla.surface import Pushed
@@ -39,7 +39,7 @@ async def hear(request: Request) -> dict[str, str]:
     raw = await bodies.read(request, bodies.READ_LIMIT)
     surface: Records | None = request.app.state.argilla
     if surface is None:
-        raise Unavailable("this server has no Argilla")
+        raise NotFound("this server has no Argilla")
     taken = await run_in_threadpool(_take, surface, raw, dict(request.headers))
     return {"taken": str(taken)}
 
