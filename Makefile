@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV = .uv/bin/uv
 RUN = .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt check browser test unit notebooks lock wheel up demo bench embedded conformance bench-argilla
+.PHONY: help setup fmt check browser test unit notebooks lock wheel up demo bench embedded conformance faults hostile fleet bench-argilla bench-kernel
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -50,8 +50,17 @@ lock: $(UV) ## resolve the dependencies anew
 embedded: .uv/embedded browser ## test the Argilla server in its own environment
 	cd review/argilla/embedded && $(CURDIR)/.uv/embedded/bin/python -m pytest
 
+faults: .uv/embedded ## kill the programs of the Argilla server, fill its disk
+	cd review/argilla/embedded && $(CURDIR)/.uv/embedded/bin/python -m pytest -m slow tests/test_faults.py tests/test_room.py
+
+hostile: .uv/embedded browser ## show hostile texts in a browser, in every view
+	cd review/argilla/embedded && $(CURDIR)/.uv/embedded/bin/python -m pytest -m slow tests/test_hostile.py
+
 conformance: .uv/embedded ## run Argilla's own tests on our search and our server
 	cd review/argilla/embedded && UV=$(CURDIR)/$(UV) PYTHONPATH=tests:. $(CURDIR)/.uv/embedded/bin/python -m conformance.run
+
+fleet: setup ## a thousand proposals while the API is killed again and again
+	ERRATA_FLEET=1000 $(RUN)/python -m pytest tests/e2e/test_fleet.py
 
 bench-argilla: .uv/embedded ## measure ours against Argilla as published
 	cd review/argilla/embedded && PYTHONPATH=tests $(CURDIR)/.uv/embedded/bin/python tests/benchmarks/measure.py
@@ -67,3 +76,7 @@ demo: setup ## the desk: interactive at a terminal, scripted in CI
 
 bench: setup ## print latencies as ratios of one run
 	$(RUN)/python tests/benchmarks/latency.py
+
+bench-kernel: setup ## print what one API process takes in and what the policy costs, as ratios of one run
+	PYTHONPATH=. $(RUN)/python tests/benchmarks/throughput.py
+	PYTHONPATH=. $(RUN)/python tests/benchmarks/policy.py

@@ -149,6 +149,14 @@ def api(client: TestClient, people: People, database: Database) -> Api:
 
 
 @pytest.fixture
+def sqlite_api(sqlite_database: Database) -> Iterator[Api]:
+    with sqlite_database.transaction() as session:
+        people = settle_in(session)
+    with TestClient(create_app(sqlite_database)) as client:
+        yield Api(client, people, sqlite_database)
+
+
+@pytest.fixture
 def server(database: Database, people: People) -> Iterator[str]:
     """The application behind uvicorn on a port of its own; its address."""
     app = create_app(database)

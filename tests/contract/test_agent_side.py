@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from errata import Client, Effective, Refused, errors, run_digest
+from errata import Client, Effective, Refused, db, errors, run_digest
 from errata.app import create_app
 from errata.db import Database
 from errata.protocol import Action, Point, Proposal, Review
 from errata.testing import APPROVE, REJECT, FakeServer, Reviewer, Said
-from ingestion import keys, policies, store, tables
+from ingestion import keys, policies, runs, store, tables
 from ingestion.policy_file import STARTING_POLICY
-from review import queue
+from review import queue, settling, votes
 
 Open = Callable[[Reviewer], Client]
+Interrupt = Callable[[str, str, str], None]
+"""Run, mode, reason."""
 
 
 @contextmanager
@@ -62,7 +64,7 @@ def _review(
 ) -> None:
     while not over.wait(0.01):
         with database.reading() as session:
-            ids = [one.id for one in queue.waiting(session)]
+            ids = [one.id for one in queue.waiting(session, now=datetime.now(UTC))]
         for id_ in ids:
             with database.transaction() as session:
                 row, proposal = store.load(session, id_), store.proposal(session, id_)
@@ -74,13 +76,46 @@ def _review(
                         {"proposal_id": id_, "digest": row.digest, "verdict": said.outcome}
                         | version
                     )
-                    queue.submit(session, review, queue.Voice(ann, "test"), now=datetime.now(UTC))
+                    settling.submit(
+                        session, review, votes.Voice(ann, "test"), now=datetime.now(UTC)
+                    )
+
+
+def _interrupt(run_id: str, mode: str, reason: str) -> None:
+    """A supervisor's word, to the application that is open."""
+    now = datetime.now(UTC)
+    said = runs.Interrupt.model_validate({"mode": mode, "reason": reason})
+    with db.current().transaction() as session:
+        sue = keys.create(session, "supervisor", "sue", actor="test", now=now).principal
+        runs.interrupt(session, run_id, said, sue, now=now)
 
 
 @pytest.fixture(params=["fake", "real"])
-def open_client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
-    if request.param == "fake":
-        yield lambda reviewer: Client(key="any", transport=FakeServer(reviewer).transport)
+def side(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def fakes() -> list[FakeServer]:
+    """Those that the test has opened."""
+    return []
+
+
+@pytest.fixture
+def interrupt(side: str, fakes: list[FakeServer]) -> Interrupt:
+    if side == "real":
+        return _interrupt
+    return lambda run_id, mode, reason: fakes[-1].interrupt(run_id, mode, reason)
+
+
+@pytest.fixture
+def open_client(side: str, fakes: list[FakeServer], tmp_path: Path) -> Iterator[Open]:
+    def open_fake(reviewer: Reviewer) -> Client:
+        fakes.append(FakeServer(reviewer))
+        return Client(key="any", transport=fakes[-1].transport)
+
+    if side == "fake":
+        yield open_fake
         return
     with real_server(tmp_path) as opened:
         yield opened
@@ -204,3 +239,30 @@ def test_a_click_is_approved_at_its_point(open_client: Open) -> None:
 def test_an_unknown_proposal_is_not_found(open_client: Open) -> None:
     with open_client(lambda _: None) as client, pytest.raises(errors.NotFound):
         client.get("nobody-asked-this")
+
+
+def test_a_run_takes_steps_until_it_has_ended(open_client: Open) -> None:
+    with open_client(lambda _: APPROVE) as client:
+        with client.begin("desk", goal="Refund") as run:
+            assert run.step("look up", progress=0.5) is None
+            assert run.step("pay", status="done", note="30 EUR") is None
+        with pytest.raises(errors.Conflict):
+            run.step("more")
+
+
+@pytest.mark.parametrize("mode", ["stop", "takeover"])
+def test_an_interrupted_run_takes_no_further_and_uses_no_permit(
+    open_client: Open, interrupt: Interrupt, mode: str
+) -> None:
+    with open_client(lambda _: APPROVE) as client:
+        run = client.begin("desk")
+        proposal = action().model_copy(update={"run_id": run.id})
+        ticket = client.wait(client.propose(proposal), timeout=5)
+        interrupt(run.id, mode, "Wrong customer")
+        with pytest.raises(errors.Interrupted, match="Wrong customer") as caught:
+            run.step("next")
+        assert (caught.value.mode, caught.value.reason) == (mode, "Wrong customer")
+        with pytest.raises(errors.Interrupted):
+            client.run(ticket, lambda _: pytest.fail("it ran"))
+        with pytest.raises(errors.Interrupted):
+            run.end()

@@ -1,25 +1,32 @@
 """What the bridge needs of Argilla: the fake and the real one keep the same contract."""
 
+import random
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import httpx2
 import pytest
+from PIL import Image
 
 from errata.errors import Unavailable
 from errata.protocol import Proposal
-from review.argilla import records, screen
+from review.argilla import guidelines, records, screen, templates
 from review.argilla.fake import FakeArgilla
 from review.argilla.gateway import Gateway
 from review.argilla.rest import Rest
-from review.argilla.surface import Answer, Pushed, Record, Surface
+from review.argilla.surface import Answer, NotTaken, Pushed, Record, Surface
 from tests.e2e.running import Installation
 from tests.people import at, proposal
+from tests.review import pictures
 
 PASSWORD = "a long password"
+NAMES = ("draft", "action", "candidates-3", "click-picture", "question-2")
 Say = Callable[[str, str, Mapping[str, Any], str], None]
 """Answer the record of an external id, as a user, with values, as draft, submitted or discarded."""
+Look = Callable[[str, str], None]
+"""Have the record of an external id on the screen, as a user."""
 
 
 class Opened(NamedTuple):
@@ -27,6 +34,7 @@ class Opened(NamedTuple):
 
     surface: Surface
     say: Say
+    look: Look
 
 
 @pytest.fixture(scope="session")
@@ -40,25 +48,35 @@ def argilla(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 
 
 @pytest.fixture(scope="session")
-def real(argilla: Installation) -> Iterator[Opened]:
+def gateway(argilla: Installation) -> Iterator[Gateway]:
+    opened = Gateway(argilla.argilla, argilla.credentials["argilla"]["api_key"], "contract")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def real(argilla: Installation, gateway: Gateway) -> Iterator[Opened]:
     credentials = argilla.credentials["argilla"]
-    gateway = Gateway(argilla.argilla, credentials["api_key"], "contract")
     for name in ("ann", "ben"):
         assert gateway.user(name, PASSWORD)
         assert not gateway.user(name, PASSWORD)
-    datasets = {name: gateway.dataset(name) for name in ("draft", "action", "candidates-3")}
+    datasets = {name: gateway.dataset(name) for name in NAMES}
     assert gateway.dataset("draft") == datasets["draft"]
     rest = Rest(argilla.argilla, credentials["api_key"], datasets)
     people = {name: _log_in(argilla.argilla, name) for name in ("ann", "ben")}
 
-    def say(external_id: str, username: str, values: Mapping[str, Any], status: str) -> None:
-        name = external_id.partition("_")[0]
-        server_id = next(
-            one.server_id for one in rest.records(name) if one.external_id == external_id
-        )
-        _say(people[username], server_id, values, status)
+    def place(external_id: str) -> str:
+        there = rest.records(external_id.partition("_")[0])
+        return next(one.server_id for one in there if one.external_id == external_id)
 
-    yield Opened(rest, say)
+    def say(external_id: str, username: str, values: Mapping[str, Any], status: str) -> None:
+        _say(people[username], place(external_id), values, status)
+
+    def look(external_id: str, username: str) -> None:
+        body = {"record_ids": [place(external_id)]}
+        people[username].post("/errata/looks", json=body).raise_for_status()
+
+    yield Opened(rest, say, look)
     rest.close()
     for person in people.values():
         person.close()
@@ -89,7 +107,10 @@ def opened(request: pytest.FixtureRequest) -> Opened:
     def say(external_id: str, username: str, values: Mapping[str, Any], status: Any) -> None:
         fake.answer(external_id, username, values, status)
 
-    return Opened(fake, say)
+    def look(external_id: str, username: str) -> None:
+        fake.look(external_id, username, datetime.now(UTC))
+
+    return Opened(fake, say, look)
 
 
 def record(asked: Proposal | None = None, **more: Any) -> Record:
@@ -245,6 +266,60 @@ def test_a_record_of_the_largest_size_that_is_shown_is_taken(opened: Opened) -> 
     ids = opened.surface.push("draft", [one])
     assert find(opened, "draft", one.external_id) is not None
     opened.surface.remove("draft", list(ids.values()))
+
+
+def test_a_screenshot_of_the_largest_size_is_taken_with_others(opened: Opened) -> None:
+    noise = Image.frombytes("RGB", (1920, 1080), random.Random(1).randbytes(1920 * 1080 * 3))
+    picture = pictures.url(noise, "JPEG", quality=80)
+    assert len(picture) < 5_000_000
+    asked = proposal(kind="click", content=None, point={"x": 1, "y": 2}, screenshot=picture)
+    many = [record(asked) for _ in range(4)]
+    assert sum(len(one.fields["screenshot"]) for one in many) > 10_000_000
+    ids = opened.surface.push("click-picture", many)
+    assert len(ids) == 4
+    opened.surface.remove("click-picture", list(ids.values()))
+
+
+def test_whoever_has_a_record_open_is_known_until_they_answer(opened: Opened) -> None:
+    one = record()
+    ids = opened.surface.push("draft", [one])
+
+    def open_by() -> Mapping[str, datetime]:
+        found = opened.surface.record(ids[one.external_id])
+        assert found is not None
+        return found.open_by
+
+    assert open_by() == {}
+    for name in ("ann", "ben"):
+        opened.look(one.external_id, name)
+    assert set(open_by()) == {"ann", "ben"}
+    assert all(abs(datetime.now(UTC) - at) < timedelta(minutes=1) for at in open_by().values())
+    opened.say(one.external_id, "ann", {"decision": "approve"}, "draft")
+    opened.say(one.external_id, "ben", {"decision": "approve"}, "submitted")
+    assert set(open_by()) == {"ann"}
+
+
+@pytest.mark.argilla
+def test_a_dataset_of_an_older_version_is_brought_up_to_date(
+    argilla: Installation, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = argilla.credentials["argilla"]["api_key"]
+    with monkeypatch.context() as patch:
+        patch.setattr(templates, "METADATA", templates.METADATA[:-1])
+        patch.setattr(guidelines, "RULES", "The rules of an older version.")
+        older = gateway.dataset("plan")
+    one = record(proposal(kind="plan", metadata={"assignee": "ann"}))
+    assert one.metadata["assignee"] == "ann"
+    rest = Rest(argilla.argilla, key, {"plan": older})
+    with pytest.raises(NotTaken, match="assignee"):
+        rest.push("plan", [one])
+    for _ in range(2):
+        assert gateway.dataset("plan") == older
+    assert set(rest.push("plan", [one])) == {one.external_id}
+    rest.close()
+    http = httpx2.Client(base_url=f"{argilla.argilla}/api/v1", headers={"X-Argilla-Api-Key": key})
+    assert http.get(f"/datasets/{older.id}").json()["guidelines"] == guidelines.of("plan")
+    http.close()
 
 
 def test_an_unknown_record_is_none(opened: Opened) -> None:

@@ -21,7 +21,7 @@ from errata.app import create_app
 from errata.db import Database
 from errata.protocol import Receipt
 from errata.supervisor import free_port
-from ingestion import store, tables
+from ingestion import policies, store, tables
 from tests.people import NOW, People, action, proposal
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -436,3 +436,61 @@ def test_the_key_comes_from_the_environment_and_is_shown_nowhere(
     monkeypatch.setenv("ERRATA_URL", "http://127.0.0.1:8/")
     with Client() as client:
         assert repr(client) == "Client(url='http://127.0.0.1:8')"
+
+
+RATED = """\
+version: 1
+rates: [{agent: "*", proposals: 1, per: 2s}]
+rules:
+  - {name: mail, when: {action: send_email}, route: auto, undo_window: 1s}
+"""
+
+
+def test_over_its_rate_the_client_comes_back_when_it_is_told_to(
+    server: str, people: People, database: Database
+) -> None:
+    with database.transaction() as session:
+        policies.apply(session, RATED, actor="test", now=NOW)
+    with Client(server, people.agent.secret, patience=5) as patient:
+        first, second = patient.propose(proposal()), patient.propose(proposal())
+    with database.reading() as session:
+        came = [store.load(session, one.id).received_at for one in (first, second)]
+    assert (came[1] - came[0]).total_seconds() >= 2
+    hurried = Client(server, people.agent.secret, patience=0.5)
+    with hurried, pytest.raises(errors.TooMany) as refused:
+        hurried.propose(proposal())
+    assert refused.value.retry_after_s >= 1
+
+    async def main() -> str:
+        async with AsyncClient(server, people.agent.secret, patience=5) as other:
+            return (await other.propose(proposal())).status
+
+    assert asyncio.run(main()) == "queued"
+
+
+def test_a_gated_call_waits_until_it_cannot_be_undone_any_more(
+    agent: Client, people: People, database: Database
+) -> None:
+    with database.transaction() as session:
+        policies.apply(session, RATED, actor="test", now=NOW)
+    ran: list[datetime] = []
+
+    @agent.gate("desk", timeout=5)
+    def send_email(text: str) -> None:
+        ran.append(datetime.now(UTC))
+
+    send_email("Hello")
+    with database.reading() as session:
+        assert ran[0] >= session.exec(select(tables.Permit.not_before)).one()
+
+    async def main() -> None:
+        async with AsyncClient(agent.url, people.agent.secret, patience=5) as other:
+
+            @other.gate("desk", timeout=5)
+            async def send_email(text: str) -> None:
+                ran.append(datetime.now(UTC))
+
+            await send_email("Hello again")
+
+    asyncio.run(main())
+    assert len(ran) == 2

@@ -12,7 +12,8 @@ from sqlmodel import SQLModel, select
 
 from errata import db
 from errata.db import Database
-from ingestion import events, keys, tables
+from ingestion import keys, tables
+from review import audit
 from tests.people import NOW
 
 
@@ -29,7 +30,7 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
         keys.create(session, "agent", "desk", actor="test", now=NOW)
     database.migrate()
     with database.reading() as session:
-        assert events.verify(session).faults == []
+        assert audit.verify(session).faults == []
         assert session.exec(select(tables.Principal.name)).all() == ["desk"]
 
 
@@ -39,7 +40,7 @@ def test_a_database_in_memory_works_too() -> None:
     with database.transaction() as session:
         keys.create(session, "agent", "desk", actor="test", now=NOW)
     with database.reading() as session:
-        assert events.verify(session).faults == []
+        assert audit.verify(session).faults == []
     database.close()
 
 

@@ -13,8 +13,9 @@ from errata.home import Home, Running
 from errata.installation import Plan
 from errata.settings import Settings
 from errata.supervisor import Supervisor, free_port
-from ingestion import events, keys, policies
+from ingestion import keys, policies
 from ingestion.policy_file import BadPolicy
+from review import audit
 from tests.people import NOW, at
 
 CREDENTIALS = home.Credentials(
@@ -103,7 +104,7 @@ def test_the_first_start_makes_keys_and_policy_and_later_ones_keep_them(
         assert keys.authenticate(session, api.admin_key).roles == ["admin", "reviewer"]
         assert keys.authenticate(session, api.agent_key).roles == ["agent"]
         assert policies.in_force(session).policy.default.route == "queue"
-        assert events.verify(session).faults == []
+        assert audit.verify(session).faults == []
     store.close()
 
 

@@ -17,6 +17,7 @@ def test_the_public_names_are_these() -> None:
         "Action",
         "Agent",
         "AsyncClient",
+        "AsyncRun",
         "Candidate",
         "Client",
         "Confidence",
@@ -24,6 +25,7 @@ def test_the_public_names_are_these() -> None:
         "Effective",
         "ErrataError",
         "Evidence",
+        "Interrupted",
         "Message",
         "Option",
         "Permit",
@@ -33,10 +35,13 @@ def test_the_public_names_are_these() -> None:
         "Refused",
         "Review",
         "Risk",
+        "Run",
         "StillOpen",
         "Ticket",
         "approved",
         "open_stages",
+        "retrying",
+        "retrying_async",
         "run_digest",
     ]
     assert all(hasattr(errata, name) for name in errata.__all__)
@@ -57,7 +62,7 @@ def test_the_sdk_brings_no_server_along() -> None:
     heavy = [
         "argilla",
         "fastapi",
-        "jsonschema",
+        "jsonschema_rs",
         "pandas",
         "sqlalchemy",
         "sqlmodel",

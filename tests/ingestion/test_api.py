@@ -20,14 +20,33 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("POST", "/v1/proposals/batch"): {"agent"},
     ("GET", "/v1/proposals/{id}"): EVERYBODY,
     ("POST", "/v1/proposals/{id}/reviews"): {"ann", "supervisor"},
+    ("DELETE", "/v1/proposals/{id}/reviews"): {"ann", "supervisor"},
+    ("POST", "/v1/proposals/{id}/escalate"): {"supervisor"},
+    ("POST", "/v1/proposals/{id}/claim"): {"ann", "supervisor"},
+    ("POST", "/v1/proposals/{id}/release"): {"ann", "supervisor"},
+    ("POST", "/v1/proposals/{id}/undo"): {"supervisor"},
     ("POST", "/v1/proposals/{id}/cancel"): {"agent"},
     ("POST", "/v1/permits/{permit}/consume"): {"agent"},
     ("POST", "/v1/permits/{permit}/receipt"): {"agent"},
+    ("POST", "/v1/lessons"): {"agent", "admin", "analyst"},
+    ("POST", "/v1/executions"): {"agent"},
+    ("GET", "/v1/alarms"): {"ann", "supervisor", "admin", "analyst"},
+    ("POST", "/v1/alarms/{alarm}/close"): {"supervisor", "admin"},
     ("GET", "/v1/halt"): EVERYBODY,
     ("POST", "/v1/halt"): {"supervisor", "admin"},
     ("DELETE", "/v1/halt"): {"supervisor", "admin"},
     ("GET", "/v1/queue"): {"ann", "supervisor", "admin", "analyst"},
     ("GET", "/v1/events"): EVERYBODY,
+    ("GET", "/v1/shadow"): {"admin", "analyst"},
+    ("POST", "/v1/feedback"): {"agent", "ann", "supervisor"},
+    ("GET", "/v1/feedback"): {"admin", "analyst"},
+    ("GET", "/v1/runs"): EVERYBODY,
+    ("POST", "/v1/runs"): {"agent"},
+    ("GET", "/v1/runs/{run}"): EVERYBODY,
+    ("POST", "/v1/runs/{run}/steps"): {"agent"},
+    ("POST", "/v1/runs/{run}/end"): {"agent"},
+    ("POST", "/v1/runs/{run}/interrupt"): {"supervisor", "admin"},
+    ("POST", "/v1/runs/{run}/resume"): {"supervisor", "admin"},
 }
 OPEN_TO_ALL = {
     ("GET", "/healthz"),
@@ -54,11 +73,16 @@ def work(api: Api) -> Work:
 def call(api: Api, route: tuple[str, str], headers: dict[str, str], on: Work) -> int:
     waiting, done = on
     method, path = route
-    path = path.format(id=waiting["id"], permit=done["permit"]["id"])
+    path = path.format(id=waiting["id"], permit=done["permit"]["id"], alarm="none", run="none")
     times = {"started_at": "2026-03-01T12:00:00Z", "finished_at": "2026-03-01T12:00:01Z"}
     bodies: dict[str, Any] = {
         "/v1/proposals": action(),
         "/v1/proposals/batch": action(),
+        "/v1/executions": {
+            "agent": {"id": "desk"},
+            "digest": done["digest"],
+            "at": times["started_at"],
+        },
         path.partition("/reviews")[0] + "/reviews": {
             "proposal_id": waiting["id"],
             "digest": waiting["digest"],
@@ -89,18 +113,10 @@ def test_each_role_is_let_in_where_it_should_be_and_nowhere_else(
         assert call(sqlite_api, route, headers, tickets["ann"]) == 401
 
 
-@pytest.fixture
-def sqlite_api(sqlite_database: Database) -> Any:
-    with sqlite_database.transaction() as session:
-        people = settle_in(session)
-    with TestClient(create_app(sqlite_database)) as client:
-        yield Api(client, people, sqlite_database)
-
-
 def test_the_table_above_names_every_route(sqlite_api: Api) -> None:
     paths: dict[str, Any] = sqlite_api.client.get("/v1/openapi").json()["paths"]
     served = {
-        (method.upper(), path.replace("{proposal_id}", "{id}").replace("{permit_id}", "{permit}"))
+        (method.upper(), path.replace("{proposal_id}", "{id}").replace("_id}", "}"))
         for path, methods in paths.items()
         for method in methods
     } | {("GET", "/v1/openapi")}

@@ -9,7 +9,9 @@ from sqlmodel import Session, col, select
 from errata import protocol
 from errata.db import Database
 from ingestion import events, intake, keys, store, tables
-from review import erasure, queue
+from ingestion.audit import Audit
+from review import audit as audits
+from review import erasure, settling, votes
 from tests.people import NOW, Api, People, at, proposal, together
 
 
@@ -19,13 +21,13 @@ def decide(database: Database, people: People, verdict: protocol.Verdict = "appr
         row = intake.take(session, proposal(), people.agent.principal, now=NOW).row
     with database.transaction() as session:
         review = protocol.Review(proposal_id=row.id, digest=row.digest, verdict=verdict)
-        queue.submit(session, review, queue.Voice(people.ann.principal, "api"), now=at(5))
+        settling.submit(session, review, votes.Voice(people.ann.principal, "api"), now=at(5))
     return row.id
 
 
-def audit(database: Database) -> events.Audit:
+def audit(database: Database) -> Audit:
     with database.reading() as session:
-        return events.verify(session, batch=3)  # smaller than the log: it is read in pages
+        return audits.verify(session, batch=3)  # smaller than the log: it is read in pages
 
 
 def test_a_log_that_nobody_touched_verifies(database: Database, people: People) -> None:
@@ -42,7 +44,7 @@ def test_a_log_that_nobody_touched_verifies(database: Database, people: People) 
 
 
 def test_an_empty_log_verifies(database: Database) -> None:
-    assert audit(database) == events.Audit(events=0, head=events.GENESIS, faults=[])
+    assert audit(database) == Audit(events=0, head=events.GENESIS, faults=[])
 
 
 def _sql(statement: str) -> Callable[[Session], None]:
@@ -111,6 +113,26 @@ TAMPERINGS: dict[str, tuple[Callable[[Session], None], str]] = {
         _sql("DELETE FROM decision"),
         "is gone",
     ),
+    "a permit for other bytes": (
+        _sql("UPDATE permit SET digest = 'sha256:x'"),
+        "is for other bytes",
+    ),
+    "a permit used, and the log silent": (
+        _sql("UPDATE permit SET status = 'used'"),
+        "the log says otherwise",
+    ),
+    "a permit removed": (
+        _sql("DELETE FROM permit"),
+        "permit",
+    ),
+    "a review of somebody else": (
+        _sql("UPDATE review SET reviewer_id = (SELECT id FROM principal WHERE name = 'ben')"),
+        "review",
+    ),
+    "a review that was refused": (
+        _sql("UPDATE review SET accepted = false"),
+        "differs from the log",
+    ),
 }
 
 
@@ -150,7 +172,8 @@ def test_a_log_cut_off_together_with_its_head_shows_in_the_head_kept_elsewhere(
     kept = audit(database).head
     with database.transaction() as session:
         session.connection().execute(text(f"DELETE FROM event WHERE seq > {before.events}"))
-        session.connection().execute(text("DELETE FROM permit"))
+        for table in ("permit", "reviewpayload", "review"):
+            session.connection().execute(text(f"DELETE FROM {table}"))
         session.connection().execute(text("DELETE FROM decision"))
         session.connection().execute(
             text("UPDATE chainhead SET seq = :seq, hash = :hash"),
@@ -174,7 +197,7 @@ def test_the_log_verifies_after_texts_were_erased_and_they_are_gone(
         decision = store.decision(session, id_)
         assert decision is not None
         assert (decision.outcome, decision.reason) == ("approve", "erased")
-        assert queue.stated(session, id_) == ()
+        assert votes.stated(session, id_) == ()
         assert session.exec(select(tables.Payload)).all() == []
 
 

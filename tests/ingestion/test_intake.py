@@ -117,8 +117,7 @@ def test_a_deadline_that_has_passed_is_refused(api: Api) -> None:
     assert refused(api, {**action(), "expires_at": past})[1]["field"] == "expires_at"
 
 
-def test_shadow_proposals_are_refused_and_tests_count_in_no_figure(api: Api) -> None:
-    assert refused(api, {**action(), "mode": "shadow"})[1]["field"] == "mode"
+def test_tests_count_in_no_figure(api: Api) -> None:
     ticket = api.propose({**action(), "mode": "test"})
     with api.database.reading() as session:
         assert session.get_one(tables.Proposal, ticket["id"]).exclude == "test"

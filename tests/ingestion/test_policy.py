@@ -3,11 +3,31 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from errata.protocol import Action, Proposal
-from ingestion.policy import Policy, Ruling, rule
+from ingestion.conditions import holds, ready
+from ingestion.policy import Policy
 from ingestion.policy_file import parse
+from ingestion.ruling import Ruling, judge, rule
 from tests.people import proposal
+
+SCALARS = st.integers(-3, 3) | st.floats(-3, 3) | st.booleans() | st.sampled_from(
+    ["", "a", "b", "a*", "?", "[ab]", "low", "high"]
+)  # fmt: skip
+NUMBERS = st.integers(-3, 3) | st.floats(-3, 3)
+COMPARISONS = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("lt", "lte", "gt", "gte"), NUMBERS | st.sampled_from(["a", "low"])),
+        "ne": SCALARS,
+        "in": st.lists(SCALARS, max_size=3),
+        "not_in": st.lists(SCALARS, max_size=3),
+        "matches": st.sampled_from(["a+", "b?", ""]),
+    },
+).filter(bool)
+VALUES = SCALARS | st.none() | st.lists(SCALARS, max_size=2) | st.just({"a": 1})
 
 
 def policy(rules: str = "", head: str = "") -> Policy:
@@ -217,7 +237,7 @@ def test_what_needs_an_answer_is_never_automatic(kind: str) -> None:
 
 def test_a_persons_version_is_routed_in_place_of_the_proposals() -> None:
     version = Action(name="drop_all", arguments={})
-    assert rule(RED, acting("make_table"), version).route == "block"
+    assert judge(RED, acting("make_table"), version).route == "block"
 
 
 TOOLS = "tools: {transfer: {risk: high, reversible: false}, look: {risk: low}}"
@@ -253,3 +273,44 @@ def test_the_propensity_is_the_probability_of_asking_people() -> None:
         return found.propensity
 
     assert [propensity(route) for route in ("auto", "queue", "block")] == [0.0, 1.0, 0.0]
+
+
+@settings(max_examples=1000, deadline=None)
+@given(
+    condition=SCALARS | st.lists(SCALARS, min_size=1, max_size=3) | COMPARISONS,
+    value=VALUES,
+    when_unknown=st.booleans(),
+)
+def test_a_ready_condition_answers_as_the_condition_does(
+    condition: Any, value: Any, when_unknown: bool
+) -> None:
+    assert ready(condition, when_unknown)(value) == holds(condition, value, when_unknown)
+
+
+def test_the_first_rule_of_the_file_decides_however_its_conditions_are_ordered() -> None:
+    shared = "args.a: {gte: 0}"
+    rules = policy(
+        f"  - {{name: one, when: {{{shared}, args.b: x}}, route: auto}}\n"
+        f"  - {{name: two, when: {{{shared}, args.c: y}}, route: block}}\n"
+        f"  - {{name: three, when: {{{shared}}}, route: takeover}}\n"
+    )
+    for arguments, name in [
+        ({"a": 1, "b": "x", "c": "y"}, "one"),
+        ({"a": 1, "c": "y"}, "two"),
+        ({"a": -1, "b": "x", "c": "y"}, "default"),
+        ({"a": 1, "b": "y", "c": "x"}, "three"),
+    ]:
+        assert rule(rules, acting(arguments=arguments)).rule == name
+
+
+def test_a_rule_on_calls_says_nothing_of_what_calls_nothing() -> None:
+    block = one_rule("{action: 'drop_*'}", "block")
+    assert rule(block, proposal()).rule == "default"
+    assert rule(block, proposal(kind="question", content=None, message="Which?")).rule == "default"
+    beside = proposal(action={"name": "drop_all", "arguments": {}})  # a draft's will not run
+    assert rule(block, beside).rule == "default"
+    assert rule(block, acting("drop_all")).route == "block"
+    both = one_rule("{action: '*', args.amount: {gte: 5}}", "block")
+    assert rule(both, proposal()).rule == "default"
+    assert rule(both, acting("x")).route == "block"  # other absent values count as before
+    assert rule(one_rule("{kind: draft}", "block"), proposal()).route == "block"

@@ -103,6 +103,7 @@ def add_routing(session: Session, proposal_id: str, route: str, at: datetime) ->
             reason="default",
             policy_version=NO_POLICY,
             propensity=1,
+            terms={},
             needed=1,
             at=at,
         )

@@ -8,6 +8,7 @@ from errata.errors import Malformed
 from errata.protocol import Proposal, Review
 from review.argilla import answers
 from tests.people import NOW, proposal
+from tests.review import pictures
 
 DIGEST = "sha256:" + "0" * 64
 ARGUMENTS = '{\n  "amount": 30\n}'
@@ -96,12 +97,42 @@ def test_drafts_and_plans_are_corrected_as_text_to_the_byte() -> None:
     assert read(proposal(kind="plan"), decision="edit", correction=text).content == text
 
 
-def test_a_click_is_corrected_as_a_point() -> None:
-    click = proposal(kind="click", content=None, point={"x": 1, "y": 2})
-    review = read(click, decision="edit", correction='{"x": 5, "y": 6.5}')
+PICTURE = pictures.url(pictures.plain(640, 480))
+
+
+def click(**more: Any) -> Proposal:
+    return proposal(**{"kind": "click", "content": None, "point": {"x": 1, "y": 2}, **more})
+
+
+@pytest.mark.parametrize("text", ["5,6.5", ' {"x": 5, "y": 6.5}'])
+@pytest.mark.parametrize("picture", [None, PICTURE])
+def test_a_click_is_corrected_as_a_point(text: str, picture: str | None) -> None:
+    review = read(click(screenshot=picture), decision="edit", correction=text)
     assert review.point is not None
     assert (review.point.x, review.point.y) == (5, 6.5)
-    assert "point" in refused(click, decision="edit", correction='{"x": 5}')
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("here", "must be a point: two numbers x,y, such as 412,380"),
+        ("640,10", "The point 640,10 lies outside of the screenshot, which is 640 pixels wide"),
+        ("10,-1", "y from 0 to 479"),
+        ('{"x": 5}', "y"),
+    ],
+)
+def test_a_point_that_is_none_or_lies_outside_is_refused(text: str, words: str) -> None:
+    assert words in refused(click(screenshot=PICTURE), decision="edit", correction=text)
+
+
+def test_a_click_beside_the_picture_is_approved_by_nobody() -> None:
+    beside = click(screenshot=PICTURE, point={"x": 640, "y": 0})
+    for text in (None, "640,0"):
+        given = {} if text is None else {"correction": text}
+        assert "lies outside" in refused(beside, decision="approve", **given)
+    assert read(beside, decision="edit", correction="639,0").point is not None
+    assert read(beside, decision="reject").verdict == "reject"
+    assert read(click(screenshot=PICTURE), decision="approve", correction="1,2").point is None
 
 
 def test_the_best_and_the_ranking_come_as_ids() -> None:

@@ -9,14 +9,15 @@ from sqlmodel import col, select
 from errata import protocol
 from errata.db import Database
 from errata.errors import Unavailable
-from ingestion import events, intake, keys, store, tables
-from review import erasure, queue
+from ingestion import intake, keys, policies, store, tables
+from review import audit, deadlines, erasure
 from review.argilla import inbox, outbox, records
 from review.argilla.fake import FakeArgilla
 from review.argilla.rest import Dataset
-from review.argilla.surface import Pushed
+from review.argilla.surface import Pushed, Record
 from review.tables import ArgillaRecord, Inbox, Review, ReviewPayload
 from tests.people import NOW, People, at, proposal, together
+from tests.review.test_screen import check_inert
 
 
 class Desk:
@@ -260,7 +261,9 @@ def test_a_record_that_came_back_after_its_removal_is_removed(desk: Desk) -> Non
     desk.argilla.answer(f"{id_}:0", "ann", {"decision": "approve"})
     desk.pull()
     assert desk.there() == []
-    assert [one.refusal for one in desk.reviews()] == [f"proposal {id_} has been decided"]
+    assert [one.refusal for one in desk.reviews()] == [
+        f"proposal {id_} has been decided: cancelled"
+    ]
 
 
 def test_two_workers_share_the_records_and_push_none_twice(desk: Desk) -> None:
@@ -377,9 +380,43 @@ def test_nobody_answers_for_what_they_asked_for(desk: Desk) -> None:
     desk.argilla.answer(f"{id_}:0", "ann", {"decision": "approve"})
     desk.work()
     assert desk.decision(id_) is None
-    desk.argilla.answer(f"{id_}:1", "ben", {"decision": "approve"})
+    notice = next(one for one in desk.there() if one != f"{id_}:0")
+    assert "was not taken: nobody reviews what they proposed or asked for" in page(desk, notice)
+    desk.argilla.answer(f"{id_}:0", "ben", {"decision": "approve"})
     desk.work()
     assert desk.decision(id_) is not None
+
+
+TWO = """\
+version: 1
+default: {route: queue, quorum: {needed: 2, from: [team]}, expires_in: 24h, on_timeout: reject}
+"""
+
+
+def test_two_who_must_agree_are_told_so_and_see_what_the_first_has_changed(desk: Desk) -> None:
+    with desk.database.transaction() as session:
+        policies.apply(session, TWO, actor="test", now=NOW)
+        for name in ("ann", "ben"):
+            groups = {"team": None}
+            keys.create(session, "reviewer", name, groups=groups, actor="test", now=NOW)
+    id_ = desk.ask(pay())
+    desk.work()
+    assert "2 people must agree; only team may answer" in page(desk, f"{id_}:0")
+    desk.argilla.answer(f"{id_}:0", "ann", {"decision": "edit", "correction": '{"amount": 20}'})
+    desk.work()
+    assert desk.decision(id_) is None
+    assert desk.there() == [f"{id_}:1"]
+    shown = page(desk, f"{id_}:1")
+    assert "This is the version of ann" in shown
+    assert desk.suggestion(f"{id_}:1") == {"correction": '{\n  "amount": 20\n}'}
+    desk.argilla.answer(f"{id_}:1", "ben", {"decision": "approve"})
+    desk.work()
+    decision = desk.decision(id_)
+    assert decision is not None
+    assert (decision.outcome, decision.reason) == ("edit", "edit by ann, ben")
+    assert decision.effective.action is not None
+    assert decision.effective.action.arguments == {"amount": 20}
+    assert desk.there() == []
 
 
 def test_a_refused_answer_is_asked_again_with_the_reason_and_the_text_kept(desk: Desk) -> None:
@@ -440,13 +477,24 @@ def test_approving_with_another_text_is_refused_not_guessed(desk: Desk) -> None:
     assert "choose edit" in desk.argilla.find(f"{id_}:1").record.fields["proposal"].lower()
 
 
-def test_an_answer_that_comes_too_late_is_kept_and_counts_nothing(desk: Desk) -> None:
+def page(desk: Desk, external_id: str) -> str:
+    return check_inert(desk.argilla.find(external_id).record.fields["proposal"]).text
+
+
+def cancelled_while_ann_answers(desk: Desk) -> tuple[str, str]:
+    """The proposal and the record that tells ann."""
     id_ = desk.ask()
     desk.work()
     with desk.database.transaction() as session:
         intake.cancel(session, id_, desk.people.agent.principal, now=desk.now)
     desk.argilla.answer(f"{id_}:0", "ann", {"decision": "approve", "comment": "go on"})
     desk.work()
+    (notice,) = desk.there()
+    return id_, notice
+
+
+def test_an_answer_that_comes_too_late_is_kept_and_its_giver_told(desk: Desk) -> None:
+    id_, notice = cancelled_while_ann_answers(desk)
     decision = desk.decision(id_)
     assert decision is not None
     assert decision.outcome == "cancelled"
@@ -454,7 +502,113 @@ def test_an_answer_that_comes_too_late_is_kept_and_counts_nothing(desk: Desk) ->
     assert (late.accepted, late.counted, late.verdict) == (False, False, "approve")
     with desk.database.reading() as session:
         assert session.exec(select(ReviewPayload)).one().body["rationale"]["text"] == "go on"
+    told = page(desk, notice)
+    assert told.startswith("nothing is asked hereThe answer of ann at ")
+    assert "'approve', came too late: decided at 2026-03-01 12:00:01 UTC (cancelled; " in told
+    assert "It is kept and changed nothing." in told
+    record = desk.argilla.find(notice).record
+    assert (record.suggestions, record.metadata["assignee"]) == ([], "ann")
+
+
+@pytest.mark.parametrize("status", ["discarded", "submitted"])
+def test_what_tells_of_a_late_answer_goes_when_it_was_read(desk: Desk, status: Any) -> None:
+    id_, notice = cancelled_while_ann_answers(desk)
+    desk.argilla.answer(notice, "ben", {"decision": "approve"}, "discarded")
+    desk.argilla.answer(notice, "ann", {"decision": "approve"}, "draft")
+    desk.work()
+    assert desk.there() == [notice]  # it is ann's to take away
+    desk.argilla.answer(notice, "ann", {"decision": "approve"}, status)
+    desk.work()
+    desk.work()
     assert desk.there() == []
+    decision = desk.decision(id_)
+    assert decision is not None
+    assert decision.outcome == "cancelled"
+
+
+def test_what_tells_of_a_late_answer_leaves_within_a_day(desk: Desk) -> None:
+    _, notice = cancelled_while_ann_answers(desk)
+    desk.later(inbox.TOLD.total_seconds() - 10)
+    desk.work()
+    assert desk.there() == [notice]
+    desk.argilla.held.clear()  # lost there: pushed again, and still only told
+    desk.work()
+    desk.work()
+    assert desk.there() == [notice]
+    desk.later(10)
+    desk.work()
+    assert desk.there() == []
+
+
+def test_what_tells_of_a_late_answer_goes_with_the_texts(desk: Desk) -> None:
+    id_, _ = cancelled_while_ann_answers(desk)
+    with desk.database.transaction() as session:
+        erasure.erase(session, [id_], actor="test", now=desk.now)
+    desk.work()
+    assert desk.there() == []
+
+
+def test_a_record_stays_for_whoever_has_it_open_and_says_that_it_is_over(desk: Desk) -> None:
+    id_ = desk.ask()
+    desk.work()
+    desk.argilla.look(f"{id_}:0", "ben", desk.now)
+    desk.argilla.answer(f"{id_}:0", "ann", {"decision": "reject", "reason": "tone"})
+    desk.work()
+    assert desk.there() == [f"{id_}:0"]
+    told = "Decided at 2026-03-01 12:00:02 UTC (reject; reject by ann: tone). Nothing is asked here"
+    assert told in page(desk, f"{id_}:0")
+    desk.argilla.answer(f"{id_}:0", "ben", {"decision": "approve"})  # on the page as it was
+    desk.work()
+    (notice,) = desk.there()
+    assert notice != f"{id_}:0"
+    assert "The answer of ben at " in page(desk, notice)
+
+
+def test_a_record_that_somebody_left_open_goes_after_a_while(desk: Desk) -> None:
+    id_, other = desk.ask(), desk.ask()
+    desk.work()
+    desk.argilla.look(f"{id_}:0", "ben", desk.now)
+    desk.argilla.look(f"{other}:0", "ben", desk.now - outbox.HELD)
+    with desk.database.transaction() as session:
+        for one in (id_, other):
+            intake.cancel(session, one, desk.people.agent.principal, now=desk.now)
+    desk.work()
+    assert desk.there() == [f"{id_}:0"]
+    desk.later(outbox.HELD.total_seconds())
+    desk.work()
+    assert desk.there() == []
+
+
+def test_a_record_that_somebody_has_open_goes_with_its_texts(desk: Desk) -> None:
+    id_ = desk.ask()
+    desk.work()
+    desk.argilla.look(f"{id_}:0", "ben", desk.now)
+    with desk.database.transaction() as session:
+        intake.cancel(session, id_, desk.people.agent.principal, now=desk.now)
+    desk.work()
+    assert desk.there() == [f"{id_}:0"]
+    with desk.database.transaction() as session:
+        erasure.erase(session, [id_], actor="test", now=desk.now)
+    desk.work()
+    assert desk.there() == []
+
+
+def test_of_two_who_answer_the_second_is_told_who_decided(desk: Desk) -> None:
+    id_ = desk.ask()
+    desk.work()
+    desk.argilla.answer(f"{id_}:0", "ann", {"decision": "reject", "reason": "tone"})
+    desk.argilla.answer(f"{id_}:0", "ben", {"decision": "approve"})
+    desk.work()
+    (notice,) = desk.there()
+    assert "The answer of ben at " in page(desk, notice)
+    assert "(reject; reject by ann: tone)" in page(desk, notice)
+    desk.argilla.answer(notice, "ann", {"decision": "approve"})  # not hers, and no way to decide
+    desk.work()
+    assert desk.there() == [notice]
+    decision = desk.decision(id_)
+    assert decision is not None
+    assert decision.outcome == "reject"
+    assert sorted(one.accepted for one in desk.reviews()) == [False, False, True]
 
 
 def test_an_answer_after_the_deadline_is_kept_and_not_asked_again(desk: Desk) -> None:
@@ -465,11 +619,94 @@ def test_an_answer_after_the_deadline_is_kept_and_not_asked_again(desk: Desk) ->
     desk.pull()
     assert desk.decision(id_) is None
     assert desk.row(id_).round == 0
+    desk.deliver()
+    notice = next(one for one in desk.there() if one != f"{id_}:0")
+    assert f"came too late: the time to decide on proposal {id_} is over" in page(desk, notice)
     with desk.database.transaction() as session:
-        assert queue.expire(session, now=desk.now) == 1
+        assert deadlines.expire(session, now=desk.now) == 1
     decision = desk.decision(id_)
     assert decision is not None
     assert decision.outcome == "expired"
+    desk.work()
+    assert desk.there() == [notice]
+
+
+def test_whose_good_answer_came_to_an_older_round_is_told_of_the_newer(desk: Desk) -> None:
+    id_ = desk.ask(pay())
+    desk.work()
+    old = desk.argilla.find(f"{id_}:0")
+    desk.argilla.answer(f"{id_}:0", "ann", {"decision": "edit", "correction": "{"})
+    desk.argilla.answer(f"{id_}:0", "ben", {"decision": "edit", "correction": "["})
+    found = desk.argilla.record(old.server_id)
+    assert found is not None
+    inbox.take(desk.database, found, desk.clock)
+    desk.deliver()
+    notice = next(one for one in desk.there() if one != f"{id_}:1")
+    assert "was not taken: the correction: not JSON" in page(desk, notice)
+    assert "The proposal stands in a newer record" in page(desk, notice)
+
+
+def test_what_an_erased_proposal_asked_is_told_to_nobody(desk: Desk) -> None:
+    id_ = desk.ask()
+    desk.work()
+    held = desk.argilla.find(f"{id_}:0")
+    with desk.database.transaction() as session:
+        intake.cancel(session, id_, desk.people.agent.principal, now=desk.now)
+        erasure.erase(session, [id_], actor="test", now=desk.now)
+    desk.argilla.answer(f"{id_}:0", "ann", {"decision": "approve"})
+    found = desk.argilla.record(held.server_id)
+    assert found is not None
+    inbox.take(desk.database, found, desk.clock)
+    desk.work()
+    assert desk.there() == []
+
+
+def test_what_follows_another_proposal_shows_what_changed(desk: Desk) -> None:
+    first = desk.ask(pay(30))
+    desk.work()
+    desk.argilla.answer(f"{first}:0", "ann", {"decision": "regenerate", "comment": "less"})
+    desk.work()
+    second = desk.ask(pay(20, parent_id=first))
+    desk.work()
+    shown = page(desk, f"{second}:0")
+    assert f"the earlier proposal {first} (regenerate; regenerate by ann" in shown
+    assert '"amount": [removed: 30][added: 20]' in shown
+    desk.argilla.answer(f"{second}:0", "ann", {"decision": "edit", "correction": '{"amount": 5}'})
+    desk.work()
+    third = desk.ask(pay(7, parent_id=second))
+    desk.work()
+    shown = page(desk, f"{third}:0")
+    assert "against a person's version of the earlier proposal" in shown
+    assert '"amount": [removed: 5][added: 7]' in shown
+
+
+@pytest.mark.parametrize("parent", ["nobody", "other kind"])
+def test_what_follows_nothing_that_compares_shows_no_change(desk: Desk, parent: str) -> None:
+    other = desk.ask()  # a draft
+    id_ = desk.ask(pay(20, parent_id=other if parent == "other kind" else parent))
+    desk.work()
+    assert "What changed" not in page(desk, f"{id_}:0")
+
+
+def test_records_of_an_older_data_folder_go_on_where_they_are(desk: Desk) -> None:
+    options = [{"id": "a", "label": "5 pm"}, {"id": "b", "label": "6 pm"}]
+    id_ = desk.ask(proposal(kind="question", content=None, message="When?", options=options))
+    with desk.database.transaction() as session:
+        outbox.enroll(session, now=desk.now)
+    desk.ensure({"question"})  # one dataset for all questions, nine buttons
+    old = Record(f"{id_}:0", {"proposal": "as it was shown"}, {}, [])
+    ids = desk.argilla.push("question", [old])
+    with desk.database.transaction() as session:
+        outbox._mark_pushed(session, f"{id_}:0", "question", ids[f"{id_}:0"], desk.now)  # pyright: ignore[reportPrivateUsage]
+    desk.argilla.answer(f"{id_}:0", "ann", {"decision": "respond", "option": "7"})
+    desk.work()
+    assert desk.argilla.find(f"{id_}:1").dataset == "question-2"  # asked anew, in its own
+    assert "there is no option 7" in page(desk, f"{id_}:1")
+    desk.argilla.answer(f"{id_}:1", "ann", {"decision": "respond", "option": "2"})
+    desk.work()
+    decision = desk.decision(id_)
+    assert decision is not None
+    assert decision.effective.response == "b"
 
 
 def test_another_persons_answer_to_the_round_before_counts(desk: Desk) -> None:
@@ -543,7 +780,7 @@ def test_the_log_verifies_after_all_of_it_and_after_forgetting(desk: Desk) -> No
     with desk.database.transaction() as session:
         erasure.erase(session, [id_], actor="test", now=desk.now)
     with desk.database.reading() as session:
-        assert events.verify(session).faults == []
+        assert audit.verify(session).faults == []
         assert session.exec(select(ReviewPayload)).all() == []
         assert [one.note for one in session.exec(select(ArgillaRecord))] == [None, None]
 

@@ -10,8 +10,8 @@ from sqlmodel import Session, select
 from errata import protocol
 from errata.db import Database
 from errata.errors import Conflict, NotFound
-from ingestion import events, keys, policies, store, tables
-from review import history, imports, queue
+from ingestion import keys, policies, store, tables
+from review import audit, history, imports, settling, votes
 from review.tables import Review
 
 NOW = datetime(2026, 3, 9, tzinfo=UTC)
@@ -85,7 +85,7 @@ def episodes(database: Database) -> dict[str, history.Episode]:
 
 def faults(database: Database) -> list[str]:
     with database.reading() as session:
-        return events.verify(session).faults
+        return audit.verify(session).faults
 
 
 def count(session: Session, table: type[Any]) -> int:
@@ -279,10 +279,10 @@ def test_a_line_without_any_decision_lands_undecided_and_takes_no_review(
         row = store.load(session, "p")
         review = {"proposal_id": "p", "digest": row.digest, "verdict": "approve"}
         with pytest.raises(Conflict, match="imported history"):
-            queue.submit(
+            settling.submit(
                 session,
                 protocol.Review.model_validate(review),
-                queue.Voice(ann, "api"),
+                votes.Voice(ann, "api"),
                 now=NOW,
             )
         assert row.status == "proposed"
@@ -297,10 +297,10 @@ def test_the_same_file_twice_changes_nothing(database: Database, tmp_path: Path)
     )
     assert land(database, path) == imports.Imported(landed=2, known=1, errors=[])
     with database.reading() as session:
-        before = events.verify(session)
+        before = audit.verify(session)
     assert land(database, path) == imports.Imported(landed=0, known=3, errors=[])
     with database.reading() as session:
-        assert events.verify(session) == before
+        assert audit.verify(session) == before
         assert count(session, tables.Proposal) == count(session, Review) == 2
 
 

@@ -9,9 +9,9 @@ import pytest
 from sqlmodel import col, select
 
 from errata.db import Database
-from ingestion import events, store, tables
+from ingestion import store, tables
 from metrics import report
-from review import history, imports
+from review import audit, history, imports
 from tests.review import real
 from training import bundle
 from training.preferences import Strategy
@@ -46,7 +46,7 @@ def test_screen_agent_texts_land_with_the_outcomes_of_the_raw_rows(
     assert outcomes(database) == {"approve": approved, "edit": len(rows) - approved}
     with database.reading() as session:
         episodes = {episode.row.id: episode for episode in history.read(session)}
-        assert events.verify(session).faults == []
+        assert audit.verify(session).faults == []
     for row in rows:
         assert episodes[row["id"]].decision.effective.content == row["final_text"]
 

@@ -11,7 +11,7 @@ from errata import protocol
 from errata.db import Database
 from errata.errors import AlreadyDecided, Conflict, ErrataError, Malformed
 from ingestion import intake, keys, policies, store, tables
-from review import queue
+from review import deadlines, queue, settling, votes
 from review.tables import Review
 from tests.people import NOW, POLICY, Api, People, action, at, proposal, settle_in, together
 
@@ -186,9 +186,9 @@ def test_nobody_reviews_what_they_proposed(database: Database, people: People) -
         session.exec(select(tables.Proposal)).one().proposed_by = people.ann.principal.id
         session.flush()
         review = protocol.Review(proposal_id=row.id, digest=row.digest, verdict="approve")
-        voice = queue.Voice(people.ann.principal, "api")
+        voice = votes.Voice(people.ann.principal, "api")
         with pytest.raises(ErrataError, match="nobody reviews what they proposed"):
-            queue.submit(session, review, voice, now=NOW)
+            settling.submit(session, review, voice, now=NOW)
 
 
 @pytest.mark.parametrize("who", ["agent", "other_agent", "admin", "analyst"])
@@ -230,7 +230,7 @@ def test_of_fifty_reviews_at_once_one_decides_and_the_others_are_told(
     with database.transaction() as session:
         row = intake.take(session, proposal(), people.agent.principal, now=NOW).row
         voices = [
-            queue.Voice(
+            votes.Voice(
                 keys.create(session, "reviewer", f"r{n}", actor="test", now=NOW).principal, "api"
             )
             for n in range(50)
@@ -239,7 +239,7 @@ def test_of_fifty_reviews_at_once_one_decides_and_the_others_are_told(
     def submit(number: int) -> str:
         verdict: protocol.Verdict = "approve" if number % 2 else "reject"
         with database.transaction() as session:
-            queue.submit(session, review_of(row, verdict), voices[number], now=NOW)
+            settling.submit(session, review_of(row, verdict), voices[number], now=NOW)
         return "decided it"
 
     assert together(50, submit) == {"decided it": 1, "already_decided": 49}
@@ -261,11 +261,11 @@ def test_a_review_a_withdrawal_and_a_time_out_at_once_decide_once(
     def act(number: int) -> str:
         with database.transaction() as session:
             if number % 3 == 0:
-                voice = queue.Voice(people.ann.principal, "api")
-                queue.submit(session, review_of(row, "approve"), voice, now=NOW)
+                voice = votes.Voice(people.ann.principal, "api")
+                settling.submit(session, review_of(row, "approve"), voice, now=NOW)
             elif number % 3 == 1:
                 intake.cancel(session, row.id, people.agent.principal, now=NOW)
-            elif queue.expire(session, now=late) == 0:
+            elif deadlines.expire(session, now=late) == 0:
                 raise AlreadyDecided("nothing was due")
         return "decided it"
 
@@ -291,8 +291,8 @@ def test_a_worker_that_moves_a_proposal_on_does_not_cost_anybody_their_review(
         row = rows[number // 2]
         with database.transaction() as session:
             if number % 2:
-                voice = queue.Voice(people.ann.principal, "api")
-                queue.submit(session, review_of(row, "approve"), voice, now=NOW)
+                voice = votes.Voice(people.ann.principal, "api")
+                settling.submit(session, review_of(row, "approve"), voice, now=NOW)
                 return "decided"
             held = store.hold(session, row.id)
             if held.status == "queued":
@@ -343,7 +343,7 @@ def _try(
     agent: tables.Principal,
     ann: tables.Principal,
 ) -> None:
-    voice = queue.Voice(ann, "api")
+    voice = votes.Voice(ann, "api")
     reviews: dict[str, dict[str, Any]] = {
         "approve": {"verdict": "approve"},
         "reject": {"verdict": "reject"},
@@ -355,11 +355,11 @@ def _try(
         with database.transaction() as session:
             if step in reviews:
                 given = {"proposal_id": row.id, "digest": row.digest, **reviews[step]}
-                queue.submit(session, protocol.Review.model_validate(given), voice, now=NOW)
+                settling.submit(session, protocol.Review.model_validate(given), voice, now=NOW)
             elif step == "cancel":
                 intake.cancel(session, row.id, agent, now=NOW)
             elif step == "expire":
-                queue.expire(session, now=at(48 * 3600))
+                deadlines.expire(session, now=at(48 * 3600))
             else:
                 held = store.hold(session, row.id)
                 if held.status == "queued":
@@ -382,11 +382,11 @@ def test_what_nobody_answers_ends_as_the_policy_says_and_never_approved(
     with database.transaction() as session:
         row = intake.take(session, asked, people.agent.principal, now=NOW).row
     with database.transaction() as session:
-        assert not queue.overdue(session, now=at(after - 0.001))
-        assert queue.expire(session, now=at(after - 0.001)) == 0
-        assert queue.overdue(session, now=at(after))
-        assert queue.expire(session, now=at(after)) == 1
-        assert queue.expire(session, now=at(after)) == 0
+        assert not deadlines.overdue(session, now=at(after - 0.001))
+        assert deadlines.expire(session, now=at(after - 0.001)) == 0
+        assert deadlines.overdue(session, now=at(after))
+        assert deadlines.expire(session, now=at(after)) == 1
+        assert deadlines.expire(session, now=at(after)) == 0
     with database.reading() as session:
         decision = store.decision(session, row.id)
         assert decision is not None
@@ -399,11 +399,11 @@ def test_an_answer_after_the_deadline_does_not_count_even_if_nobody_noted_it(
 ) -> None:
     with database.transaction() as session:
         row = intake.take(session, proposal(), people.agent.principal, now=NOW).row
-    voice = queue.Voice(people.ann.principal, "api")
+    voice = votes.Voice(people.ann.principal, "api")
     with pytest.raises(AlreadyDecided, match="time to decide"), database.transaction() as session:
-        queue.submit(session, review_of(row, "approve"), voice, now=at(24 * 3600))
+        settling.submit(session, review_of(row, "approve"), voice, now=at(24 * 3600))
     with database.transaction() as session:
-        queue.submit(session, review_of(row, "approve"), voice, now=at(24 * 3600 - 1))
+        settling.submit(session, review_of(row, "approve"), voice, now=at(24 * 3600 - 1))
 
 
 # --- history ---
@@ -426,15 +426,15 @@ def test_imported_history_cannot_be_reviewed_withdrawn_or_timed_out(
         session.add(row)
         session.flush()
         store.keep(session, "proposal", row.id, row.id, proposal())
-    voice = queue.Voice(people.ann.principal, "api")
+    voice = votes.Voice(people.ann.principal, "api")
     with pytest.raises(ErrataError, match="imported history"), database.transaction() as session:
-        queue.submit(session, review_of(row, "approve"), voice, now=NOW)
+        settling.submit(session, review_of(row, "approve"), voice, now=NOW)
     with pytest.raises(ErrataError, match="imported history"), database.transaction() as session:
         intake.cancel(session, "old", people.agent.principal, now=NOW)
     with database.transaction() as session:
-        assert not queue.overdue(session, now=at(2))
-        assert queue.expire(session, now=at(2)) == 0
-        assert queue.waiting(session) == []
+        assert not deadlines.overdue(session, now=at(2))
+        assert deadlines.expire(session, now=at(2)) == 0
+        assert queue.waiting(session, now=NOW) == []
 
 
 # --- the queue ---

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from errata.protocol import Proposal
 from review.argilla import markup, records, screen, templates
 from tests.people import action, at, proposal
+from tests.review import pictures
 
 DIGEST = "sha256:" + "d" * 64
-OURS = {"div", "span", "table", "tr", "td", "code", "details", "summary"}
+OURS = {"div", "span", "table", "tr", "td", "code", "details", "summary", "del", "ins"}
 HOSTILE = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -153,7 +154,8 @@ def test_what_is_cut_is_counted_and_what_is_long_is_folded() -> None:
 
 def render(asked: Proposal, **more: Any) -> Reader:
     given: dict[str, Any] = {"digest": DIGEST, "reason": "no rule matched", "risk": None, **more}
-    return check_inert(screen.render(asked, **given))
+    page = screen.render(asked, **given)
+    return check_inert(page.decision + page.background)
 
 
 @pytest.mark.parametrize("value", HOSTILE)
@@ -293,6 +295,10 @@ def test_confidence_is_put_in_words(value: float, word: str) -> None:
 # --- records ---
 
 
+def options(count: int) -> list[dict[str, str]]:
+    return [{"id": f"o{number}", "label": f"Option {number}"} for number in range(count)]
+
+
 def place(asked: Proposal, **more: Any) -> records.Placed:
     given: dict[str, Any] = {"reason": "no rule", "risk": None, "expires_at": at(60), **more}
     return records.place(records.Asked("p:0", asked, DIGEST, **given))
@@ -308,9 +314,14 @@ def place(asked: Proposal, **more: Any) -> records.Placed:
             "action",
             '{\n  "a": "é",\n  "b": 1\n}',
         ),
-        ({"kind": "click", "point": {"x": 1, "y": 2}}, "click", '{\n  "x": 1.0,\n  "y": 2.0\n}'),
-        ({"kind": "question", "message": "?"}, "question", None),
-        ({"kind": "exception", "message": "!"}, "exception", None),
+        ({"kind": "click", "point": {"x": 1, "y": 2}}, "click", "1,2"),
+        ({"kind": "question", "message": "?"}, "question-text", None),
+        ({"kind": "question", "message": "?", "options": options(2)}, "question-2", None),
+        ({"kind": "question", "message": "?", "options": options(9)}, "question-9", None),
+        ({"kind": "question", "message": "?", "options": options(1)}, "question-text", None),
+        ({"kind": "question", "message": "?", "options": options(10)}, "question-text", None),
+        ({"kind": "exception", "message": "!"}, "exception-text", None),
+        ({"kind": "exception", "message": "!", "options": options(3)}, "exception-3", None),
         (
             {"kind": "candidates", "candidates": [{"id": c, "content": c} for c in "abc"]},
             "candidates-3",
@@ -343,8 +354,27 @@ def test_what_cannot_be_shown_whole_can_only_be_rejected() -> None:
     assert set(decision.options) == {"reject", "takeover"}
 
 
+@pytest.mark.parametrize(
+    ("name", "buttons"),
+    [
+        ("question-2", ["1", "2"]),
+        ("exception-9", [f"{n}" for n in range(1, 10)]),
+        ("question-text", None),
+        ("question", None),  # of older data folders, as is the next
+        ("exception", None),
+    ],
+)
+def test_there_are_as_many_buttons_as_options(name: str, buttons: list[str] | None) -> None:
+    questions = {one.name: one for one in templates.template(name).questions}
+    assert (list(questions["option"].options) if "option" in questions else None) == buttons
+    assert "answer" in questions
+    with pytest.raises(ValueError, match="no dataset"):
+        templates.template("unknown")
+
+
 def test_metadata_to_sort_and_filter_by(api_action: Proposal) -> None:
-    record = place(api_action, risk="high").record
+    asked = api_action.model_copy(update={"metadata": {"assignee": "ann", "other": 1}})
+    record = place(asked, risk="high").record
     assert record.metadata == {
         "priority": 3,
         "agent": "desk",
@@ -352,8 +382,16 @@ def test_metadata_to_sort_and_filter_by(api_action: Proposal) -> None:
         "proposal_id": "p",
         "action": "refund",
         "deadline": int(at(60).timestamp()),
+        "assignee": "ann",
     }
     assert {one.name for one in templates.METADATA} == set(record.metadata)
+    assert "assigned toann" in check_inert(record.fields["proposal"]).text
+
+
+@pytest.mark.parametrize("assignee", [None, "", 7, ["ann"], {"name": "ann"}])
+def test_whoever_is_no_name_is_assigned_nothing(assignee: Any) -> None:
+    record = place(proposal(metadata={"assignee": assignee})).record
+    assert "assignee" not in record.metadata
 
 
 @pytest.fixture
@@ -361,11 +399,95 @@ def api_action() -> Proposal:
     return Proposal.model_validate({**action(), "urgency": "critical"})
 
 
+def click(picture: str | None, **point: float) -> Proposal:
+    given = {"point": point or {"x": 40, "y": 30}, "screenshot": picture}
+    return proposal(kind="click", content=None, **given)
+
+
 def test_a_screenshot_goes_along_with_a_click_only() -> None:
-    picture = "data:image/png;base64,AAAA"
-    click = proposal(kind="click", content=None, point={"x": 1, "y": 2}, screenshot=picture)
-    assert place(click).record.fields["screenshot"] == picture
-    assert "screenshot" not in place(proposal(screenshot=picture)).record.fields
+    record = place(click(pictures.url(pictures.plain(64, 48)))).record
+    assert pictures.open_url(record.fields["screenshot"]).size == (64, 48)
+    text = check_inert(record.fields["proposal"]).text
+    assert "64 pixels wide and 48 high" in text
+    assert f"sha256:{pictures.sha256(pictures.url(pictures.plain(64, 48)))}" in text
+    assert "outside" not in text
+    other = proposal(screenshot=pictures.url(pictures.plain(64, 48)))
+    assert "screenshot" not in place(other).record.fields
+    assert "no screenshot" in check_inert(place(click(None)).record.fields["proposal"]).text
+
+
+def test_a_point_outside_of_the_picture_is_said_in_red() -> None:
+    page = place(click(pictures.url(pictures.plain(64, 48)), x=64, y=5)).record.fields["proposal"]
+    words = (
+        "The point 64,5 lies outside of the screenshot, which is 64 pixels wide and 48 high: "
+        "x goes from 0 to 63, y from 0 to 47"
+    )
+    assert words in check_inert(page).text
+    before = page[: page.index(markup.text(words))]
+    assert before.rpartition("<div")[2].count(markup.COLOURS["red"]) == 2
+
+
+@pytest.mark.parametrize("data", ["AAAA", "no base64", pictures.SVG])
+def test_a_click_whose_screenshot_cannot_be_shown_can_only_be_rejected(data: str) -> None:
+    placed = place(click(f"data:image/png;base64,{data}"))
+    assert placed.dataset == "unshowable"
+    assert "screenshot" not in placed.record.fields
+    assert "its screenshot cannot be shown" in check_inert(placed.record.fields["proposal"]).text
+
+
+def test_what_came_too_late_is_said_first_and_nothing_is_offered() -> None:
+    placed = place(proposal(), late="The answer of ann came too late", addressee="ann")
+    shown = check_inert(placed.record.fields["proposal"]).text
+    assert shown.startswith("nothing is asked hereThe answer of ann came too late")
+    assert placed.record.suggestions == []
+    assert placed.record.metadata["assignee"] == "ann"
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_hostile_text_is_inert_in_a_comparison(value: str) -> None:
+    asked = proposal(content=f"{value} after")
+    page = place(asked, changes=(screen.Change(value, f"{value} before", f"{value} after"),))
+    shown = check_inert(page.record.fields["proposal"]).text
+    assert shown.count(value) >= (3 if len(value) < 300 else 2)  # what is alike loses its middle
+    assert "[removed: before]" in shown
+    assert "[added: after]" in shown
+
+
+def test_what_a_refused_version_changes_is_shown() -> None:
+    asked = proposal(kind="action", content=None, action={"name": "pay", "arguments": {"a": 30}})
+    shown = check_inert(place(asked, correction='{\n  "a": 20').record.fields["proposal"]).text
+    assert "What your version changes" in shown
+    assert '"a": [removed: 30\n}][added: 20]' in shown
+    same = place(asked, correction=records.prefill(asked)).record.fields["proposal"]
+    assert "What your version changes" not in check_inert(same).text
+
+
+LARGE = (
+    "</script>$&$`$'"
+    + "\u05e9\u05dc\u05d5\u05dd \u202b\u0645\u0631\u062d\u0628\u0627\u202c 👩‍👩‍👧🏽 Grüße\r\n"
+    * 3_000
+)
+KINDS: dict[str, dict[str, Any]] = {
+    "action": {"action": {"name": "send", "arguments": {"text": "@"}}},
+    "draft": {"content": "@"},
+    "plan": {"content": "@"},
+    "candidates": {"candidates": [{"id": "a", "content": "@"}, {"id": "b", "content": "-"}]},
+    "question": {"message": "-", "options": [{"id": "a", "label": "@"}, {"id": "b", "label": "-"}]},
+    "exception": {"message": "@"},
+    "click": {"point": {"x": 1, "y": 2}, "message": "@"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("value", ["</script>", "$&", "$`$'$$$1", "{{x}}", LARGE])
+def test_every_kind_survives_what_breaks_templates_and_large_fields(kind: str, value: str) -> None:
+    asked = proposal(**{"content": None, "kind": kind, **_fill(KINDS[kind], value)})
+    placed = place(asked)
+    assert placed.dataset != "unshowable"
+    shown = check_inert(placed.record.fields["proposal"]).text
+    assert value[: markup.CUT] in shown  # what stands around is cut, with the count said
+    if kind != "click":
+        assert value in shown
 
 
 def test_the_text_of_a_refused_answer_is_offered_again() -> None:

@@ -123,7 +123,7 @@ def test_an_event_about_nothing_of_ours_is_no_error(hook: Hook, raw: bytes) -> N
 
 def test_a_server_without_argilla_says_so(hook: Hook) -> None:
     hook.client.app.state.argilla = None  # pyright: ignore[reportAttributeAccessIssue, reportFunctionMemberAccess]
-    assert hook.send(b"{}").status_code == 503
+    assert hook.send(b"{}").status_code == 404
 
 
 def test_the_way_to_the_page_in_argilla(hook: Hook) -> None:

@@ -9,7 +9,7 @@ from sqlmodel import select
 
 from errata.db import Database
 from errata.errors import Unavailable
-from ingestion import intake, tables
+from ingestion import intake, permits, policies, store, tables
 from review import worker
 from review.worker import Argilla, Job, Worker
 from tests.people import People, proposal
@@ -33,6 +33,35 @@ def test_what_nobody_answers_in_time_ends_without_argilla(
     stop.set()
     thread.join()
     assert outcome == "expired"
+
+
+def test_the_worker_watches_over_runs_and_asks_again_under_another_policy(
+    database: Database, people: People
+) -> None:
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    agent = people.agent.principal
+    small = {"name": "transfer", "arguments": {"amount": 5}}
+    with database.transaction() as session:
+        silent = intake.take(
+            session, proposal(kind="action", content=None, action=small), agent, now=hour_ago
+        ).row
+        permit = store.permit(session, silent.id)
+        assert permit is not None
+        permits.consume(session, permit.id, permit.digest, agent, now=hour_ago)
+        waiting = intake.take(session, proposal(), agent, now=hour_ago).row
+        policies.apply(session, "version: 1\n", actor="test", now=hour_ago)
+    stop = threading.Event()
+    thread = threading.Thread(target=Worker(database, None, 1, stop, execution_limit=60).run)
+    thread.start()
+    end = time.monotonic() + 20
+    seen: tuple[str, int] = ("executing", 0)
+    while seen != ("unknown", 1) and time.monotonic() < end:
+        time.sleep(0.02)
+        with database.reading() as session:
+            seen = store.load(session, silent.id).status, store.load(session, waiting.id).round
+    stop.set()
+    thread.join()
+    assert seen == ("unknown", 1)
 
 
 def test_an_argilla_that_is_not_there_stops_nothing_else(
