@@ -3,8 +3,8 @@
 In: a SQLAlchemy URL. Out: sessions. SQLite runs in WAL mode with explicit BEGIN; PostgreSQL as is.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +12,9 @@ from typing import Annotated, Any
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
+from anyio import CancelScope, CapacityLimiter, to_thread
 from fastapi import Depends
+from pydantic_core import to_json
 from sqlalchemy import URL, DateTime, Engine, TypeDecorator, create_engine, event, make_url
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -53,14 +55,23 @@ def open_engine(url: str) -> Engine:
     """
     parsed = _parse(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=20)
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        return create_engine(parsed, pool_size=20, json_serializer=_json)
     memory = parsed.database in {None, "", ":memory:"}
     options: dict[str, Any] = {"poolclass": StaticPool} if memory else {"pool_size": 20}
     engine = create_engine(
-        parsed, connect_args={"check_same_thread": False, "timeout": 30}, **options
+        parsed,
+        connect_args={"check_same_thread": False, "timeout": 30},
+        json_serializer=_json,
+        **options,
     )
     _tune_sqlite(engine)
     return engine
+
+
+def _json(value: Any) -> str:
+    """JSON of a column; several times faster than the encoder of the standard library."""
+    return to_json(value).decode()
 
 
 def _parse(url: str) -> URL:
@@ -171,19 +182,41 @@ def current() -> Database:
     return _database
 
 
-def request_transaction() -> Generator[Session]:
+async def request_transaction() -> AsyncGenerator[Session]:
     """A request's transaction, committed before the answer is sent.
 
     It begins at the first statement, in the thread that runs the route; see `ingestion.access`.
     """
-    with current().transaction() as session:
+    async with _ended_in_thread(current().transaction()) as session:
         yield session
 
 
-def request_reading() -> Generator[Session]:
+async def request_reading() -> AsyncGenerator[Session]:
     """A request's consistent view."""
-    with current().reading() as session:
+    async with _ended_in_thread(current().reading()) as session:
         yield session
+
+
+@asynccontextmanager
+async def _ended_in_thread(
+    transaction: AbstractContextManager[Session],
+) -> AsyncGenerator[Session]:
+    """A transaction whose beginning needs no thread, since it does not touch the database yet.
+
+    The end has a thread beside the pool: the pool's may all be waiting for the lock that this end
+    gives up. Nor can a caller who hangs up keep the end from happening.
+    """
+    session = transaction.__enter__()
+    error: BaseException | None = None
+    try:
+        yield session
+    except BaseException as raised:
+        error = raised
+    ended = (type(error), error, error.__traceback__) if error else (None, None, None)
+    with CancelScope(shield=True):
+        await to_thread.run_sync(transaction.__exit__, *ended, limiter=CapacityLimiter(1))
+    if error is not None:
+        raise error
 
 
 # scope="function": with the default scope the answer leaves before the commit, and a caller

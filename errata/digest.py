@@ -7,6 +7,8 @@ import hashlib
 import json
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, to_json
+
 from errata.protocol import (
     DEEPEST,
     LARGEST_INTEGER,
@@ -33,39 +35,50 @@ def canonical(value: Any) -> bytes:
     Raises:
         ValueError: NaN, infinities, integers past 2**53-1, lone surrogates, types JSON lacks.
     """
-    if _is_plain(value, 0):
-        try:
-            return _PLAIN.encode(value).encode()
-        except UnicodeEncodeError:
-            pass  # a lone surrogate: refused below, with its place
-    check_json(value, depth=-DEEPEST)  # what was taken at the border may stand inside more here
-    return _write(value).encode()
+    try:
+        return to_json(_plain(value, 0))
+    except (_OddError, PydanticSerializationError):  # the latter: a lone surrogate, refused below
+        check_json(value, depth=-DEEPEST)  # what was taken at the border may stand inside more here
+        return _write(value).encode()
 
 
-_PLAIN = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+class _OddError(Exception):
+    """A value that a common encoder would not write as RFC 8785 asks."""
 
 
-def _is_plain(value: Any, depth: int) -> bool:
-    """Whether Python's own encoder writes the value as RFC 8785 asks, as it does most values.
+def _plain(value: Any, depth: int) -> Any:
+    """The value, such that a common encoder writes it as RFC 8785 asks.
 
-    It sorts keys by code point, which is the order of UTF-16 for ASCII, and writes numbers as
-    ECMAScript does but for whole, very large and very small doubles.
+    Sorted by code point, which for ASCII is the order of UTF-16; whole doubles as integers. The
+    other numbers are written as ECMAScript does but for very large and very small ones. Nearly
+    every value can be written so, at a tenth of the cost.
+
+    Raises:
+        _OddError: It is not so.
     """
     kind = type(value)
-    if kind is str or value is None or kind is bool:
-        return True
-    if kind is int:
-        return -LARGEST_INTEGER <= value <= LARGEST_INTEGER
-    if kind is float:
-        return 1e-4 <= abs(value) < 1e15 and not value.is_integer()
+    if kind in _SIMPLE:
+        return value
+    if kind is int and -LARGEST_INTEGER <= value <= LARGEST_INTEGER:
+        return value
+    if kind is float and 1e-4 <= abs(value) < 1e15:
+        return int(value) if value.is_integer() else value
     if depth == DEEPEST:
-        return False
+        raise _OddError
     if kind is dict:
-        return all(
-            type(key) is str and key.isascii() and _is_plain(item, depth + 1)
-            for key, item in value.items()
-        )
-    return (kind is list or kind is tuple) and all(_is_plain(item, depth + 1) for item in value)
+        return {key: _plain(value[key], depth + 1) for key in sorted(map(_plain_key, value))}
+    if kind is list or kind is tuple:
+        return [_plain(item, depth + 1) for item in value]
+    raise _OddError
+
+
+def _plain_key(key: Any) -> str:
+    if type(key) is not str or not key.isascii():
+        raise _OddError
+    return key
+
+
+_SIMPLE = frozenset({str, bool, type(None)})
 
 
 def _write(value: Any) -> str:

@@ -13,11 +13,12 @@ from ingestion import keys
 from ingestion.tables import Principal
 
 
-def _bearer(authorization: Annotated[str | None, Header()] = None) -> str | None:
+async def _bearer(authorization: Annotated[str | None, Header()] = None) -> str | None:
     scheme, _, secret = (authorization or "").partition(" ")
     return secret.strip() if scheme.lower() == "bearer" else None
 
 
+# What needs no thread is `async`: FastAPI gives every other dependency one of its own.
 Bearer = Annotated[str | None, Depends(_bearer)]
 
 
@@ -29,7 +30,7 @@ def _caller(bearer: Bearer) -> Principal:
         return keys.authenticate(session, bearer)
 
 
-def _now() -> datetime:
+async def _now() -> datetime:
     return datetime.now(UTC)
 
 

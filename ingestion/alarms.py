@@ -4,12 +4,13 @@ In: what the other modules of this stage notice. Out: rows of `Alarm`; a depende
 raise one although the request itself is refused.
 """
 
-from collections.abc import Generator
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Literal
 
 from fastapi import Depends
 from sqlmodel import Session, col, select
+from starlette.concurrency import run_in_threadpool
 
 from errata.db import current
 from errata.errors import Conflict, NotFound, TooMany
@@ -152,27 +153,31 @@ class NeverUsed(Conflict):
         self.digest = digest
 
 
-def _watch() -> Generator[None]:
+async def _watch() -> AsyncGenerator[None]:
     """Raise an alarm for a refused request, once its own transaction is rolled back."""
     try:
         yield
-    except Flood as error:
-        if not _is_known(error.agent_id):
-            with current().transaction() as session:
-                sound(session, "flood", agent_id=error.agent_id, actor="policy", now=_now())
+    except (Flood, NeverUsed) as error:
+        await run_in_threadpool(_raise_for, error)
         raise
-    except NeverUsed as error:
-        with current().transaction() as session:
-            sound(
-                session,
-                "bypass",
-                agent_id=error.agent_id,
-                proposal_id=error.proposal_id,
-                digest=error.digest,
-                actor="policy",
-                now=_now(),
-            )
-        raise
+
+
+def _raise_for(error: Flood | NeverUsed) -> None:
+    if isinstance(error, Flood) and _is_known(error.agent_id):
+        return
+    with current().transaction() as session:
+        if isinstance(error, Flood):
+            sound(session, "flood", agent_id=error.agent_id, actor="policy", now=_now())
+            return
+        sound(
+            session,
+            "bypass",
+            agent_id=error.agent_id,
+            proposal_id=error.proposal_id,
+            digest=error.digest,
+            actor="policy",
+            now=_now(),
+        )
 
 
 def _is_known(agent_id: str) -> bool:

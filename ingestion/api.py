@@ -3,9 +3,10 @@
 In: HTTP requests. Out: calls of this stage's modules, one transaction each.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from fastapi import APIRouter, Header, Query, Response
 from sqlalchemy.exc import IntegrityError
@@ -17,6 +18,7 @@ from errata.errors import ErrataError, Malformed, TooLarge, TooMany
 from ingestion import (
     alarms,
     bodies,
+    ending,
     events,
     halts,
     intake,
@@ -29,8 +31,12 @@ from ingestion import (
     waits,
 )
 from ingestion.access import Caller, Now
+from ingestion.drafts import Draft
 
 router = APIRouter(prefix="/v1")
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 IdempotencyKey = Annotated[str | None, Header(max_length=200)]
 
@@ -48,6 +54,33 @@ class BatchMistakes(Malformed):
         return {**super().wire(), "lines": self.mistakes}
 
 
+class Mistakes:
+    """What is wrong with the lines of a batch."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, dict[str, Any]] = {}
+
+    def catch(self, number: int, work: Callable[[A], T], value: A) -> T | None:
+        """Do something with a line; None where it is wrong."""
+        try:
+            return work(value)
+        except TooMany:
+            raise  # the lines are well: the whole batch can come again
+        except ErrataError as error:
+            field = {"field": error.field} if error.field else {}
+            self._found[number] = {"line": number, **field, "reason": error.detail}
+            return None
+
+    def check(self) -> None:
+        """Refuse the batch if a line is wrong.
+
+        Raises:
+            BatchMistakes: Some are.
+        """
+        if self._found:
+            raise BatchMistakes([self._found[number] for number in sorted(self._found)])
+
+
 @router.post(
     "/proposals",
     status_code=202,
@@ -61,18 +94,27 @@ def propose(
     body: bodies.Single,
     session: Db,
     now: Now,
-    response: Response,
     idempotency_key: IdempotencyKey = None,
-) -> dict[str, Any]:
+) -> Response:
     """Take in a proposal: 201 when the policy decides at once, 202 when people will."""
+
+    def answer() -> Answered:
+        return _propose(session, caller, body, idempotency_key, now)
+
+    answered = _again(session, answer)
+    return bodies.answer(answered.status_code, json.dumps(answered.answer))
+
+
+def _again(session: Session, work: Callable[[], T]) -> T:
+    """Do it; once more where another request with the same key or id was committed meanwhile.
+
+    The second time, what that request got is found and answered.
+    """
     try:
         with events.savepoint(session):
-            answered = _propose(session, caller, body, idempotency_key, now)
+            return work()
     except IntegrityError:
-        # Another request with this key or id was committed in this moment: answer what it got.
-        answered = _propose(session, caller, body, idempotency_key, now)
-    response.status_code = answered.status_code
-    return answered.answer
+        return work()
 
 
 class Answered(NamedTuple):
@@ -96,13 +138,20 @@ def _propose(
             known.status_code, {**known.answer, "proposal": proposal and proposal.wire()}
         )
     proposal = bodies.parse(body.raw, protocol.Proposal)
-    taken = intake.take(session, proposal, caller, now=now)
-    ticket = tickets.with_links(tickets.ticket(session, taken.row))
-    ticket = waits.with_wait(session, ticket, taken.row, now)
+    desk = intake.Intake(session, caller, now=now)
+    taken = desk.admit(proposal)
+    desk.write()
+    place = taken.place if isinstance(taken, Draft) else taken
+    ticket = waits.with_wait(session, _ticket(session, taken), place, now)
     answered = Answered(202 if ticket.decision is None else 201, {"reviews": [], **ticket.wire()})
     if key is not None:
         _remember(session, caller, key, body, answered)
     return answered
+
+
+def _ticket(session: Session, taken: Draft | tables.Proposal) -> protocol.Ticket:
+    own = taken.ticket if isinstance(taken, Draft) else tickets.ticket(session, taken)
+    return tickets.with_links(own)
 
 
 def _remember(
@@ -128,26 +177,36 @@ def _remember(
     "/proposals/batch",
     status_code=202,
     dependencies=[alarms.Watching],
+    response_model=None,
     openapi_extra=bodies.LINES,
 )
-def propose_batch(caller: Caller, body: bodies.Batch, session: Db, now: Now) -> dict[str, Any]:
+def propose_batch(caller: Caller, body: bodies.Batch, session: Db, now: Now) -> Response:
     """Take in one proposal per line (NDJSON): all of them or none."""
     keys.require(caller, "agent")
-    mistakes: list[dict[str, Any]] = []
-    answers: list[dict[str, Any]] = []
-    for number, line in _lines(body.raw):
-        try:
-            ticket = _take_line(session, line, caller, now)
-        except TooMany:
-            raise  # the lines are well: the whole batch can come again
-        except ErrataError as error:
-            field = {"field": error.field} if error.field else {}
-            mistakes.append({"line": number, **field, "reason": error.detail})
-            continue
-        answers.append({"line": number, **ticket.wire()})
-    if mistakes:
-        raise BatchMistakes(mistakes)
-    return {"proposals": answers}
+    mistakes = Mistakes()
+    lines = [
+        (number, proposal)
+        for number, line in _lines(body.raw)
+        if (proposal := mistakes.catch(number, _parse_line, line)) is not None
+    ]
+
+    def take() -> list[tuple[int, Draft | tables.Proposal]]:
+        desk = intake.Intake(session, caller, now=now)
+        desk.expect(proposal for _, proposal in lines)
+        taken = [
+            (number, found)
+            for number, proposal in lines
+            if (found := mistakes.catch(number, desk.admit, proposal)) is not None
+        ]
+        mistakes.check()
+        desk.write()
+        return taken
+
+    answers = (
+        f'{{"line":{number},{_ticket(session, taken).model_dump_json(exclude_none=True)[1:]}'
+        for number, taken in _again(session, take)
+    )
+    return bodies.answer(202, f'{{"proposals":[{",".join(answers)}]}}')
 
 
 def _lines(raw: bytes) -> Iterator[tuple[int, bytes]]:
@@ -156,21 +215,16 @@ def _lines(raw: bytes) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-def _take_line(
-    session: Session, line: bytes, caller: tables.Principal, now: datetime
-) -> protocol.Ticket:
+def _parse_line(line: bytes) -> protocol.Proposal:
     if len(line) > bodies.LARGEST:
         raise TooLarge(f"over {bodies.LARGEST:,} bytes", field=bodies.largest(line))
-    proposal = bodies.parse(line, protocol.Proposal)
-    with events.savepoint(session):
-        row = intake.take(session, proposal, caller, now=now).row
-    return tickets.with_links(tickets.ticket(session, row))
+    return bodies.parse(line, protocol.Proposal)
 
 
 @router.post("/proposals/{proposal_id}/cancel", response_model=None)
 def cancel(proposal_id: str, session: Db, caller: Caller, now: Now) -> dict[str, Any]:
     """Take a proposal back before it is decided."""
-    row = intake.cancel(session, proposal_id, caller, now=now)
+    row = ending.cancel(session, proposal_id, caller, now=now)
     return tickets.ticket(session, row).wire()
 
 

@@ -4,17 +4,16 @@ In: a proposal's row. Out: the standing version, the terms of the newest routing
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Any
 
 from sqlmodel import Session, col, select
 
 from errata import protocol
 from errata.errors import AlreadyDecided, Conflict
 from ingestion import events, shadows, store, tables
+from ingestion.lots import Lot
 from ingestion.ruling import Ruling, Terms
 from ingestion.tickets import OPEN
-
-Lot = Literal["review", "audit", "dual"]
 
 
 def is_late(row: tables.Proposal, now: datetime) -> bool:
@@ -96,30 +95,45 @@ def route(
     actor: str = "policy",
 ) -> None:
     """Write down where the policy sends a proposal, why, and on what terms people decide."""
-    session.add(
-        tables.Routing(
-            id=events.new_id(now),
-            proposal_id=row.id,
-            round=row.round,
-            route=ruling.route,
-            rule=ruling.rule,
-            reason=ruling.reason,
-            policy_version=row.policy_version,
-            propensity=ruling.propensity,
-            needed=ruling.terms.needed,
-            terms=ruling.terms.model_dump(mode="json"),
-            lot=lot,
-            at=now,
-        )
-    )
+    values = routing_values(row.id, row.round, row.policy_version, ruling, lot, now)
+    session.add(tables.Routing(**values))
+    note(session, row.id, values, actor=actor, now=now)
+
+
+def routing_values(
+    proposal_id: str,
+    round_: int,
+    policy_version: str,
+    ruling: Ruling,
+    lot: Lot | None,
+    now: datetime,
+) -> dict[str, Any]:
+    """A routing as columns of `Routing`."""
+    return {
+        "id": events.new_id(now),
+        "proposal_id": proposal_id,
+        "round": round_,
+        "route": ruling.route,
+        "rule": ruling.rule,
+        "reason": ruling.reason,
+        "policy_version": policy_version,
+        "propensity": ruling.propensity,
+        "needed": ruling.terms.needed,
+        "terms": ruling.terms.model_dump(mode="json"),
+        "lot": lot,
+        "at": now,
+    }
+
+
+def note(
+    session: Session, proposal_id: str, routing: dict[str, Any], *, actor: str, now: datetime
+) -> None:
+    """Write a routing into the log."""
     events.append(
         session,
         "proposal.routed",
         actor=actor,
         now=now,
-        proposal_id=row.id,
-        route=ruling.route,
-        propensity=ruling.propensity,
-        policy_version=row.policy_version,
-        round=row.round,
+        proposal_id=proposal_id,
+        **{name: routing[name] for name in ("route", "propensity", "policy_version", "round")},
     )

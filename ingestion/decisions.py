@@ -6,7 +6,7 @@ row, its text, a permit where something may run, and the log's entry.
 
 import secrets
 from datetime import datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, func, select
@@ -37,6 +37,20 @@ class Outcome(NamedTuple):
     counterfactuals: tuple[str, ...] = ()
     undo_window_s: float = 0.0
     """How long an approval can be taken back before it may run."""
+
+
+class Subject(NamedTuple):
+    """What a decision is about."""
+
+    id: str
+    digest: str
+    tool_schema: str | None
+    policy_version: str
+
+
+def subject(row: tables.Proposal) -> Subject:
+    """A stored proposal, to be decided on."""
+    return Subject(row.id, row.digest, row.tool_schema, row.policy_version)
 
 
 def tool_schema(
@@ -134,16 +148,37 @@ def record(
     Raises:
         AlreadyDecided: There is a decision on this proposal.
     """
-    runs = outcome.outcome in {"approve", "edit"} and proposal.kind in RUNS
-    decision = protocol.Decision(
-        proposal_id=row.id,
+    decision = stated(subject(row), proposal, outcome)
+    _write(session, row, proposal, decision)
+    runs = may_run(proposal, outcome)
+    store.move(session, row, "permitted" if runs else "decided", actor=actor, now=now)
+    if runs:
+        fence = next_fence(session)
+        values = permit_values(subject(row), decision, fence, now, outcome.undo_window_s)
+        session.add(tables.Permit(**values))
+        session.flush()
+        note_permit(session, decision, values["id"], now)
+    note(session, decision, actor, now)
+    return decision
+
+
+def may_run(proposal: protocol.Proposal, outcome: Outcome) -> bool:
+    """Whether something may run now, under a permit."""
+    return outcome.outcome in {"approve", "edit"} and proposal.kind in RUNS
+
+
+def stated(about: Subject, proposal: protocol.Proposal, outcome: Outcome) -> protocol.Decision:
+    """The decision as it is stated to everyone."""
+    schema, version = about.tool_schema, about.policy_version
+    return protocol.Decision(
+        proposal_id=about.id,
         outcome=outcome.outcome,
         by=outcome.by,
         effective=outcome.effective,
-        digest=version_digest(proposal, outcome.effective, row.tool_schema, row.policy_version)
-        if runs
-        else row.digest,
-        policy_version=row.policy_version,
+        digest=version_digest(proposal, outcome.effective, schema, version)
+        if may_run(proposal, outcome)
+        else about.digest,
+        policy_version=version,
         reason=outcome.reason,
         counterfactuals=outcome.counterfactuals,
         corrective_prompt=corrections.prompt(
@@ -152,12 +187,6 @@ def record(
         reviews=protocol.Tally(needed=outcome.needed, got=outcome.got),
         decided_at=outcome.at,
     )
-    _write(session, row, proposal, decision)
-    store.move(session, row, "permitted" if runs else "decided", actor=actor, now=now)
-    if runs:
-        _issue_permit(session, row, decision, now, outcome.undo_window_s)
-    _note(session, decision, actor, now)
-    return decision
 
 
 def keep(
@@ -174,10 +203,11 @@ def keep(
         AlreadyDecided: There is a decision on this proposal.
     """
     _write(session, row, proposal, decision)
-    _note(session, decision, "import", now)
+    note(session, decision, "import", now)
 
 
-def _note(session: Session, decision: protocol.Decision, actor: str, now: datetime) -> None:
+def note(session: Session, decision: protocol.Decision, actor: str, now: datetime) -> None:
+    """Write a decision into the log."""
     events.append(
         session,
         "proposal.decided",
@@ -198,26 +228,29 @@ def _write(
     decision: protocol.Decision,
 ) -> None:
     """The row and the text; the primary key is what makes a second decision impossible."""
-    edited = decision.outcome == "edit"
-    unchanged = decision.outcome == "approve" or (False if edited else None)
-    values = tables.Decision(
-        proposal_id=row.id,
-        outcome=decision.outcome,
-        by=decision.by,
-        digest=decision.digest,
-        policy_version=decision.policy_version,
-        needed=decision.reviews.needed,
-        got=decision.reviews.got,
-        unchanged=unchanged,
-        edit_distance=_edit_distance(proposal, decision.effective) if edited else None,
-        decided_at=decision.decided_at,
-    )
     try:
         with session.begin_nested():
-            session.add(values)
+            session.add(tables.Decision(**values(proposal, decision)))
     except IntegrityError as error:
         raise AlreadyDecided(f"proposal {row.id} has been decided") from error
     store.keep(session, "decision", row.id, row.id, decision)
+
+
+def values(proposal: protocol.Proposal, decision: protocol.Decision) -> dict[str, Any]:
+    """A decision as columns of `Decision`."""
+    edited = decision.outcome == "edit"
+    return {
+        "proposal_id": decision.proposal_id,
+        "outcome": decision.outcome,
+        "by": decision.by,
+        "digest": decision.digest,
+        "policy_version": decision.policy_version,
+        "needed": decision.reviews.needed,
+        "got": decision.reviews.got,
+        "unchanged": decision.outcome == "approve" or (False if edited else None),
+        "edit_distance": _edit_distance(proposal, decision.effective) if edited else None,
+        "decided_at": decision.decided_at,
+    }
 
 
 def _edit_distance(proposal: protocol.Proposal, version: protocol.Effective) -> float | None:
@@ -231,35 +264,44 @@ def _edit_distance(proposal: protocol.Proposal, version: protocol.Effective) -> 
     return edits.distance(body(proposal), version_body(proposal, version))
 
 
-def _issue_permit(
-    session: Session,
-    row: tables.Proposal,
+def next_fence(session: Session) -> int:
+    """One more than every fence before; the log stays locked, so that no two are the same."""
+    events.hold(session)
+    return session.exec(select(func.coalesce(func.max(tables.Permit.fence), 0))).one() + 1
+
+
+def permit_values(
+    about: Subject,
     decision: protocol.Decision,
+    fence: int,
     now: datetime,
     undo_window_s: float,
-) -> None:
+) -> dict[str, Any]:
+    """The permit for what was approved, as columns of `Permit`."""
     begins = now + timedelta(seconds=undo_window_s)
-    events.hold(session)  # or two that issue at once would read the same highest fence
-    fence = session.exec(select(func.coalesce(func.max(tables.Permit.fence), 0))).one() + 1
-    permit = tables.Permit(
-        id=secrets.token_hex(16),
-        proposal_id=row.id,
-        digest=decision.digest,
-        tool_schema=row.tool_schema,
-        policy_version=row.policy_version,
-        not_before=begins,
-        expires_at=begins + PERMIT_LIFETIME,
-        status="issued",
-        fence=fence,
-    )
-    session.add(permit)
-    session.flush()
+    return {
+        "id": secrets.token_hex(16),
+        "proposal_id": about.id,
+        "digest": decision.digest,
+        "tool_schema": about.tool_schema,
+        "policy_version": about.policy_version,
+        "not_before": begins,
+        "expires_at": begins + PERMIT_LIFETIME,
+        "status": "issued",
+        "fence": fence,
+    }
+
+
+def note_permit(
+    session: Session, decision: protocol.Decision, permit_id: str, now: datetime
+) -> None:
+    """Write a permit into the log."""
     events.append(
         session,
         "permit.issued",
         actor="policy",
         now=now,
-        proposal_id=row.id,
-        permit=permit.id,
-        digest=permit.digest,
+        proposal_id=decision.proposal_id,
+        permit=permit_id,
+        digest=decision.digest,
     )

@@ -6,7 +6,7 @@ happen, a run on a ground that is gone, is refused where the permit is used.
 """
 
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, and_
 from sqlalchemy.orm import aliased
@@ -60,23 +60,28 @@ def check(session: Session, proposal: protocol.Proposal, caller: Principal) -> N
             )
 
 
-def keep(session: Session, row: Proposal, proposal: protocol.Proposal) -> Ground | None:
-    """Store what a proposal depends on.
+def rows(proposal_id: str, proposal: protocol.Proposal) -> list[dict[str, Any]]:
+    """What a new proposal depends on, as columns of `Dependency`."""
+    return [
+        {"proposal_id": proposal_id, "needed_id": id_, "open": True}
+        for id_ in dict.fromkeys(proposal.depends_on)
+    ]
 
-    Returns:
-        A dependency that can never be met, if there is one already.
-    """
+
+def lost(session: Session, proposal: protocol.Proposal) -> Ground | None:
+    """A dependency of a new proposal that can never be met, if there is one already."""
     if not proposal.depends_on:
         return None
-    for id_ in dict.fromkeys(proposal.depends_on):
-        session.add(Dependency(proposal_id=row.id, needed_id=id_, open=True))
-    session.flush()
-    return gone(session, row)
+    return _gone(_grounds(session, col(Proposal.id).in_(proposal.depends_on)))
 
 
 def gone(session: Session, row: Proposal) -> Ground | None:
     """A dependency that can never be met, if there is one."""
-    return next((one for one in _grounds(session, row) if one.fate == "gone"), None)
+    return _gone(_grounds(session, _needed_by(row)))
+
+
+def _gone(grounds: list[Ground]) -> Ground | None:
+    return next((one for one in grounds if one.fate == "gone"), None)
 
 
 def reason(ground: Ground) -> str:
@@ -91,7 +96,7 @@ def check_met(session: Session, row: Proposal) -> None:
         PermitRevoked: That will never be.
         WaitingFor: It may still be.
     """
-    grounds = _grounds(session, row)
+    grounds = _grounds(session, _needed_by(row))
     for ground in grounds:
         if ground.fate == "gone":
             raise PermitRevoked(reason(ground))
@@ -103,13 +108,17 @@ def check_met(session: Session, row: Proposal) -> None:
             )
 
 
-def _grounds(session: Session, row: Proposal) -> list[Ground]:
+def _needed_by(row: Proposal) -> ColumnElement[bool]:
+    needed = select(Dependency.needed_id).where(Dependency.proposal_id == row.id)
+    return col(Proposal.id).in_(needed)
+
+
+def _grounds(session: Session, which: ColumnElement[bool]) -> list[Ground]:
     statement = (
         select(Proposal.id, Proposal.status, Decision.outcome, Permit.status)
-        .join(Dependency, col(Dependency.needed_id) == Proposal.id)
         .outerjoin(Decision, col(Decision.proposal_id) == Proposal.id)
         .outerjoin(Permit, col(Permit.proposal_id) == Proposal.id)
-        .where(Dependency.proposal_id == row.id)
+        .where(which)
         .order_by(col(Proposal.id))
     )
     return [_ground(*one) for one in session.exec(statement)]
@@ -193,7 +202,7 @@ def _end(session: Session, row: Proposal, ground: Ground, now: datetime) -> None
         return
     permit = session.exec(select(Permit).where(Permit.proposal_id == row.id)).first()
     if row.status == "permitted" and permit is not None and permit.status == "issued":
-        _note(session, row, ground, "worker", now)
+        note(session, row.id, ground, "worker", now)
         revocations.revoke(session, row, permit, "dependency", actor="worker", now=now)
 
 
@@ -203,7 +212,13 @@ def cancel(
     """Decide that an open proposal will not run, since what it depends on will not."""
     proposal = store.proposal(session, row.id)
     assert proposal is not None  # of open work no text is erased
-    outcome = decisions.Outcome(
+    note(session, row.id, ground, actor, now)
+    return decisions.record(session, row, proposal, outcome(ground, now), actor=actor, now=now)
+
+
+def outcome(ground: Ground, now: datetime) -> decisions.Outcome:
+    """The end of what depends on something that will not run."""
+    return decisions.Outcome(
         outcome="cancelled",
         by="policy",
         effective=protocol.Effective(),
@@ -212,11 +227,10 @@ def cancel(
         got=0,
         at=now,
     )
-    _note(session, row, ground, actor, now)
-    return decisions.record(session, row, proposal, outcome, actor=actor, now=now)
 
 
-def _note(session: Session, row: Proposal, ground: Ground, actor: str, now: datetime) -> None:
+def note(session: Session, proposal_id: str, ground: Ground, actor: str, now: datetime) -> None:
+    """Write into the log which ground was lost."""
     events.append(
-        session, "dependency.lost", actor=actor, now=now, proposal_id=row.id, needed=ground.id
+        session, "dependency.lost", actor=actor, now=now, proposal_id=proposal_id, needed=ground.id
     )

@@ -139,19 +139,17 @@ def savepoint(session: Session) -> Generator[None]:
 
 def seal(entry: Event | Line) -> str:
     """The hash of an event: over its fields and the hash of the one before."""
-    sealed = canonical(
-        {
-            "seq": entry.seq,
-            "id": entry.id,
-            "at": entry.at.isoformat(timespec="microseconds"),
-            "type": entry.type,
-            "proposal_id": entry.proposal_id,
-            "actor": entry.actor,
-            "data": entry.data,
-            "previous": entry.previous,
-        }
-    )
-    return "sha256:" + hashlib.sha256(sealed).hexdigest()
+    line = {
+        "seq": entry.seq,
+        "id": entry.id,
+        "at": entry.at.isoformat(timespec="microseconds"),
+        "type": entry.type,
+        "proposal_id": entry.proposal_id,
+        "actor": entry.actor,
+        "data": entry.data,
+        "previous": entry.previous,
+    }
+    return "sha256:" + hashlib.sha256(canonical(line)).hexdigest()
 
 
 def read(

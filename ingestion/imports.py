@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from errata import protocol
 from errata.errors import Conflict, Malformed
-from ingestion import decisions, events, intake, store, tables
+from ingestion import decisions, drafts, events, store, tables
 from ingestion.sources.reviews import Exclude
 
 
@@ -54,7 +54,7 @@ def proposal(
         exclude: Why it counts in no figure; without one, a mode other than live says so.
         now: The time of the import; `created_at` too where the file states none.
     """
-    row = intake.row_of(
+    columns = drafts.columns(
         proposal,
         id_=id_,
         content_hash=content_hash,
@@ -62,6 +62,7 @@ def proposal(
         policy_version=policy_version,
         now=now,
     )
+    row = tables.Proposal(**columns)
     row.source = "import"
     row.status = status
     row.exclude = exclude or row.exclude

@@ -4,53 +4,89 @@ In: a policy, an agent that proposes. Out: a refusal with the time to come back.
 are proposals that were taken in, so a request that is repeated with its key counts once.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from ingestion import tables
 from ingestion.alarms import Flood
 from ingestion.policy import Policy, Rate
 
 
-def check(
-    session: Session, policy: Policy, agent_id: str, caller: tables.Principal, *, now: datetime
-) -> None:
-    """Refuse a proposal over its agent's rate.
+class Gate:
+    """The policy's rates, within one transaction.
 
-    Two in the same moment wait for each other here, or both could be the last that is let in.
-
-    Raises:
-        Flood: It is over a rate; nothing was written.
+    Two transactions in the same moment wait for each other here, or both could bring the last
+    proposal that is let in.
     """
-    rates = [one for one in policy.rates if fnmatchcase(agent_id, one.agent)]
-    if not rates:
-        return
-    session.get(tables.Principal, caller.id, with_for_update={"key_share": True})
-    for rate in rates:
-        full_since = _full_since(session, rate, agent_id, now)
-        if full_since is not None:
-            seconds = rate.per.total_seconds()
-            wait = seconds - (now - full_since).total_seconds()
-            raise Flood(
-                f"agent {agent_id!r} may send {rate.proposals} proposals in {seconds:g} s; "
-                f"come back in {wait:.1f} s",
-                wait,
-                agent_id,
+
+    def __init__(
+        self, session: Session, policy: Policy, caller: tables.Principal, *, now: datetime
+    ) -> None:
+        self._session = session
+        self._policy = policy
+        self._caller = caller
+        self._now = now
+        self._meters: dict[str, list[_Meter]] = {}
+
+    def check(self, agent_id: str) -> None:
+        """Let one proposal of an agent in.
+
+        Raises:
+            Flood: It is over a rate; nothing was written.
+        """
+        if agent_id not in self._meters:
+            rates = [one for one in self._policy.rates if fnmatchcase(agent_id, one.agent)]
+            if rates:
+                lock = {"key_share": True}
+                self._session.get(tables.Principal, self._caller.id, with_for_update=lock)
+            self._meters[agent_id] = [_Meter(one, self._room(one, agent_id)) for one in rates]
+        meters = self._meters[agent_id]
+        for meter in meters:
+            if meter.room <= 0:
+                raise self._flood(meter, agent_id)
+        for meter in meters:
+            meter.room -= 1
+            meter.taken += 1
+
+    def _recent(self, rate: Rate, agent_id: str) -> SelectOfScalar[datetime]:
+        return (
+            select(tables.Proposal.received_at)
+            .where(
+                tables.Proposal.agent_id == agent_id,
+                col(tables.Proposal.received_at) > self._now - rate.per,
+                tables.Proposal.source != "import",
             )
-
-
-def _full_since(session: Session, rate: Rate, agent_id: str, now: datetime) -> datetime | None:
-    """When the oldest came of those that fill the rate now; None while there is room."""
-    statement = (
-        select(tables.Proposal.received_at)
-        .where(
-            tables.Proposal.agent_id == agent_id,
-            col(tables.Proposal.received_at) > now - rate.per,
-            tables.Proposal.source != "import",
+            .order_by(col(tables.Proposal.received_at).desc())
         )
-        .order_by(col(tables.Proposal.received_at).desc())
-        .offset(rate.proposals - 1)
-    )
-    return session.exec(statement.limit(1)).first()
+
+    def _room(self, rate: Rate, agent_id: str) -> int:
+        recent = self._recent(rate, agent_id).limit(rate.proposals).subquery()
+        return rate.proposals - self._session.exec(select(func.count()).select_from(recent)).one()
+
+    def _flood(self, meter: "_Meter", agent_id: str) -> Flood:
+        """Too many; the wait is until the oldest of those that fill the rate counts no more."""
+        rate = meter.rate
+        before = max(rate.proposals - 1 - meter.taken, 0)
+        oldest = self._session.exec(self._recent(rate, agent_id).offset(before).limit(1)).first()
+        seconds = rate.per.total_seconds()
+        wait = seconds - (self._now - (oldest or self._now)).total_seconds()
+        return Flood(
+            f"agent {agent_id!r} may send {rate.proposals} proposals in {seconds:g} s; "
+            f"come back in {wait:.1f} s",
+            wait,
+            agent_id,
+        )
+
+
+@dataclass(slots=True)
+class _Meter:
+    """How full a rate is for one agent."""
+
+    rate: Rate
+    room: int
+    taken: int = 0
+    """By this transaction."""

@@ -181,7 +181,7 @@ def _terms(
     said: Handling, default: Handling, quorum: Quorum, after: Handling, expires_in: timedelta
 ) -> Terms:
     window = said.undo_window or default.undo_window or timedelta()
-    return Terms.model_construct(
+    return Terms(
         needed=quorum.needed,
         roles=quorum.roles,
         voters=quorum.voters,

@@ -4,7 +4,7 @@ In: decisions that hand a task over, or that a lot chose for a look afterwards. 
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from sqlmodel import Session, col, select
 
@@ -13,12 +13,23 @@ from ingestion import events, tables
 Sort = Literal["handover", "audit"]
 
 
-def open_task(session: Session, row: tables.Proposal, sort: Sort, *, now: datetime) -> tables.Task:
-    """Give people work on a proposal."""
-    task = tables.Task(id=events.new_id(now), proposal_id=row.id, sort=sort, opened_at=now)
-    session.add(task)
-    events.append(session, "task.opened", actor="policy", now=now, proposal_id=row.id, sort=sort)
-    return task
+def opened(session: Session, proposal_id: str, sort: Sort, *, now: datetime) -> dict[str, Any]:
+    """Note that people are given work on a proposal; the task as columns of `Task`."""
+    events.append(
+        session, "task.opened", actor="policy", now=now, proposal_id=proposal_id, sort=sort
+    )
+    return {
+        "id": events.new_id(now),
+        "proposal_id": proposal_id,
+        "sort": sort,
+        "status": "open",
+        "opened_at": now,
+    }
+
+
+def open_task(session: Session, row: tables.Proposal, sort: Sort, *, now: datetime) -> None:
+    """Give people work on a stored proposal."""
+    session.add(tables.Task(**opened(session, row.id, sort, now=now)))
 
 
 def of(session: Session, proposal_id: str) -> tables.Task | None:

@@ -13,7 +13,7 @@ OPEN: frozenset[str] = frozenset({"proposed", "queued", "in_review"})
 
 
 def ticket(session: Session, row: tables.Proposal) -> protocol.Ticket:
-    """What the platform knows of a proposal."""
+    """What the platform knows of a stored proposal; of a new one its draft tells."""
     return protocol.Ticket(
         id=row.id,
         status=row.status,  # pyright: ignore[reportArgumentType] - checked by pydantic

@@ -5,6 +5,7 @@ known.
 """
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlmodel import Session, and_, col, func, or_, select
 
@@ -23,7 +24,17 @@ MOST_AHEAD = 5000
 """More than these are not counted: the answer is long, whatever it is."""
 
 
-def estimate(session: Session, row: tables.Proposal, now: datetime) -> float | None:
+class Place(NamedTuple):
+    """Where a proposal stands in the queue."""
+
+    status: str
+    source: str
+    urgency: str
+    received_at: datetime
+    expires_at: datetime | None
+
+
+def estimate(session: Session, row: Place | tables.Proposal, now: datetime) -> float | None:
     """Seconds until people decide on an open proposal, by Little's law: W = L / λ.
 
     L are the open proposals that people are shown no later than this one, with it: the more urgent,
@@ -66,7 +77,7 @@ def _pace(session: Session, now: datetime) -> float | None:
     return len(times) / max((now - times[-1]).total_seconds(), 1.0)
 
 
-def _ahead(session: Session, row: tables.Proposal) -> int:
+def _ahead(session: Session, row: Place | tables.Proposal) -> int:
     more_urgent = URGENCIES[: URGENCIES.index(row.urgency)]
     found = (
         select(tables.Proposal.id)
@@ -87,7 +98,7 @@ def _ahead(session: Session, row: tables.Proposal) -> int:
 
 
 def with_wait(
-    session: Session, ticket: protocol.Ticket, row: tables.Proposal, now: datetime
+    session: Session, ticket: protocol.Ticket, row: Place | tables.Proposal, now: datetime
 ) -> protocol.Ticket:
     """The ticket with its estimated wait, where one is known."""
     return ticket.model_copy(update={"estimated_wait_s": estimate(session, row, now)})

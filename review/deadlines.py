@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
 
-from ingestion import asked, events, intake, store, tables
+from ingestion import asked, ending, events, store, tables
 from ingestion.ruling import Terms
 from ingestion.tickets import OPEN
 
@@ -62,7 +62,7 @@ def _time_out(session: Session, row: tables.Proposal, now: datetime) -> None:
         word = "cancelled" if cancels else "not approved"
         ended = "cancelled" if cancels else "expired"
         words = f"nobody answered in time; {word}"
-        intake.end(session, row, ended, words, actor="worker", now=now)
+        ending.end(session, row, ended, words, actor="worker", now=now)
 
 
 def escalate(

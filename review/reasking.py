@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 
 from errata import protocol
 from errata.errors import Malformed
-from ingestion import asked, decisions, intake, policies, revocations, store, tables, tasks
+from ingestion import arguments, asked, decisions, lots, policies, revocations, store, tables, tasks
 from ingestion.policies import InForce
 from ingestion.policy import NO_TOOL
 from ingestion.policy_file import parse
@@ -126,7 +126,7 @@ def _ask_again(session: Session, row: tables.Proposal, in_force: InForce, now: d
         asked.route(session, row, ruling, now=now)
         _end(session, row, proposal, ruling, now)
         return False
-    drawn = intake.draw(_kept_with_people(ruling))
+    drawn = lots.draw(_kept_with_people(ruling))
     # Less time counts from now, or some would be over at once; more time is not bought.
     limit = now + ruling.expires_in
     changes["expires_at"] = min(row.expires_at or limit, limit)
@@ -139,7 +139,7 @@ def _ruling(in_force: InForce, proposal: protocol.Proposal) -> Ruling:
     """What the policy says; arguments that do not fit its schema could not be proposed under it."""
     ruling = rule(in_force.policy, proposal)
     try:
-        intake.check_actions(in_force, proposal)
+        arguments.check_all(in_force, proposal)
     except Malformed as error:
         return ruling._replace(route="block", reason=f"under the new policy: {error.detail}")
     return ruling

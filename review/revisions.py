@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from errata import protocol
 from errata.errors import Forbidden
-from ingestion import asked, decisions, intake, store, tables
+from ingestion import arguments, asked, decisions, store, tables
 from ingestion.policies import InForce
 from ingestion.ruling import Ruling, judge
 from review import votes
@@ -42,7 +42,7 @@ def judge_version(
     """
     action = version.action
     if action is not None:
-        intake.check_action(in_force, proposal, action, "action")
+        arguments.check(in_force, proposal, action, "action")
     elif proposal.kind == "action":
         action = proposal.action
     ruling = judge(in_force.policy, proposal, action, by_agent=False)

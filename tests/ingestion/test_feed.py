@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from errata.db import Database
-from ingestion import intake, keys
+from ingestion import ending, intake, keys
 from tests.people import NOW, Api, People, action, proposal
 
 
@@ -131,7 +131,7 @@ def test_a_long_poll_hears_of_what_another_process_did(
         polled = pool.submit(agent.get, f"/v1/proposals/{ticket['id']}?wait=15")
         time.sleep(0.3)
         with elsewhere.transaction() as session:
-            intake.cancel(session, ticket["id"], people.agent.principal, now=NOW)
+            ending.cancel(session, ticket["id"], people.agent.principal, now=NOW)
         assert polled.result().json()["decision"]["outcome"] == "cancelled"
     elsewhere.close()
 

@@ -9,7 +9,7 @@ from sqlmodel import col, select
 from errata import protocol
 from errata.db import Database
 from errata.errors import Unavailable
-from ingestion import intake, keys, policies, store, tables
+from ingestion import drafts, ending, intake, keys, policies, store, tables
 from review import audit, deadlines, erasure
 from review.argilla import inbox, outbox, records
 from review.argilla.fake import FakeArgilla
@@ -209,7 +209,7 @@ def test_what_was_decided_elsewhere_is_taken_out(desk: Desk) -> None:
     id_ = desk.ask()
     desk.work()
     with desk.database.transaction() as session:
-        intake.cancel(session, id_, desk.people.agent.principal, now=desk.now)
+        ending.cancel(session, id_, desk.people.agent.principal, now=desk.now)
     desk.work()
     assert desk.there() == []
     assert desk.record(f"{id_}:0").removed_at is not None
@@ -219,7 +219,7 @@ def test_what_is_decided_before_it_is_pushed_is_never_pushed(desk: Desk) -> None
     id_ = desk.ask()
     with desk.database.transaction() as session:
         outbox.enroll(session, now=desk.now)
-        intake.cancel(session, id_, desk.people.agent.principal, now=desk.now)
+        ending.cancel(session, id_, desk.people.agent.principal, now=desk.now)
     desk.work()
     assert (desk.there(), desk.argilla.pushes) == ([], 0)
 
@@ -228,9 +228,10 @@ def test_history_and_what_the_policy_decided_go_to_nobody(desk: Desk) -> None:
     small = {"name": "transfer", "arguments": {"amount": 5}}
     desk.ask(proposal(kind="action", content=None, action=small))
     with desk.database.transaction() as session:
-        row = intake.row_of(
+        values = drafts.columns(
             proposal(), id_="old", content_hash="x", digest="d", policy_version="p", now=NOW
         )
+        row = tables.Proposal(**values)
         row.source, row.status = "import", "queued"
         session.add(row)
     desk.work()
@@ -255,7 +256,7 @@ def test_a_record_that_came_back_after_its_removal_is_removed(desk: Desk) -> Non
     desk.work()
     late = desk.argilla.find(f"{id_}:0").record
     with desk.database.transaction() as session:
-        intake.cancel(session, id_, desk.people.agent.principal, now=desk.now)
+        ending.cancel(session, id_, desk.people.agent.principal, now=desk.now)
     desk.work()
     desk.argilla.push("draft", [late])  # a push that was slow
     desk.argilla.answer(f"{id_}:0", "ann", {"decision": "approve"})
@@ -486,7 +487,7 @@ def cancelled_while_ann_answers(desk: Desk) -> tuple[str, str]:
     id_ = desk.ask()
     desk.work()
     with desk.database.transaction() as session:
-        intake.cancel(session, id_, desk.people.agent.principal, now=desk.now)
+        ending.cancel(session, id_, desk.people.agent.principal, now=desk.now)
     desk.argilla.answer(f"{id_}:0", "ann", {"decision": "approve", "comment": "go on"})
     desk.work()
     (notice,) = desk.there()
@@ -571,7 +572,7 @@ def test_a_record_that_somebody_left_open_goes_after_a_while(desk: Desk) -> None
     desk.argilla.look(f"{other}:0", "ben", desk.now - outbox.HELD)
     with desk.database.transaction() as session:
         for one in (id_, other):
-            intake.cancel(session, one, desk.people.agent.principal, now=desk.now)
+            ending.cancel(session, one, desk.people.agent.principal, now=desk.now)
     desk.work()
     assert desk.there() == [f"{id_}:0"]
     desk.later(outbox.HELD.total_seconds())
@@ -584,7 +585,7 @@ def test_a_record_that_somebody_has_open_goes_with_its_texts(desk: Desk) -> None
     desk.work()
     desk.argilla.look(f"{id_}:0", "ben", desk.now)
     with desk.database.transaction() as session:
-        intake.cancel(session, id_, desk.people.agent.principal, now=desk.now)
+        ending.cancel(session, id_, desk.people.agent.principal, now=desk.now)
     desk.work()
     assert desk.there() == [f"{id_}:0"]
     with desk.database.transaction() as session:
@@ -651,7 +652,7 @@ def test_what_an_erased_proposal_asked_is_told_to_nobody(desk: Desk) -> None:
     desk.work()
     held = desk.argilla.find(f"{id_}:0")
     with desk.database.transaction() as session:
-        intake.cancel(session, id_, desk.people.agent.principal, now=desk.now)
+        ending.cancel(session, id_, desk.people.agent.principal, now=desk.now)
         erasure.erase(session, [id_], actor="test", now=desk.now)
     desk.argilla.answer(f"{id_}:0", "ann", {"decision": "approve"})
     found = desk.argilla.record(held.server_id)

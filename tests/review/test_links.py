@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from errata.cli import app
 from errata.db import Database
-from ingestion import intake
+from ingestion import ending, intake
 from review.argilla import links, outbox
 from review.argilla.links import Waiting
 from review.argilla.rest import Dataset
@@ -33,7 +33,7 @@ def filled(database: Database, people: People) -> Database:
         outbox.keep_dataset(session, "draft", Dataset("id-draft", {}))
         for row in rows[:3]:
             outbox._mark_pushed(session, f"{row.id}:0", "draft", f"s-{row.id}", NOW)  # pyright: ignore[reportPrivateUsage]
-        intake.cancel(session, rows[0].id, agent, now=at(9))
+        ending.cancel(session, rows[0].id, agent, now=at(9))
     return database
 
 

@@ -10,7 +10,7 @@ from sqlmodel import col, func, select
 from errata import protocol
 from errata.db import Database
 from errata.errors import AlreadyDecided, Conflict, ErrataError, Malformed
-from ingestion import intake, keys, policies, store, tables
+from ingestion import drafts, ending, intake, keys, policies, store, tables
 from review import deadlines, queue, settling, votes
 from review.tables import Review
 from tests.people import NOW, POLICY, Api, People, action, at, proposal, settle_in, together
@@ -264,7 +264,7 @@ def test_a_review_a_withdrawal_and_a_time_out_at_once_decide_once(
                 voice = votes.Voice(people.ann.principal, "api")
                 settling.submit(session, review_of(row, "approve"), voice, now=NOW)
             elif number % 3 == 1:
-                intake.cancel(session, row.id, people.agent.principal, now=NOW)
+                ending.cancel(session, row.id, people.agent.principal, now=NOW)
             elif deadlines.expire(session, now=late) == 0:
                 raise AlreadyDecided("nothing was due")
         return "decided it"
@@ -357,7 +357,7 @@ def _try(
                 given = {"proposal_id": row.id, "digest": row.digest, **reviews[step]}
                 settling.submit(session, protocol.Review.model_validate(given), voice, now=NOW)
             elif step == "cancel":
-                intake.cancel(session, row.id, agent, now=NOW)
+                ending.cancel(session, row.id, agent, now=NOW)
             elif step == "expire":
                 deadlines.expire(session, now=at(48 * 3600))
             else:
@@ -413,7 +413,7 @@ def test_imported_history_cannot_be_reviewed_withdrawn_or_timed_out(
     database: Database, people: People
 ) -> None:
     with database.transaction() as session:
-        row = intake.row_of(
+        values = drafts.columns(
             proposal(),
             id_="old",
             content_hash="x",
@@ -421,6 +421,7 @@ def test_imported_history_cannot_be_reviewed_withdrawn_or_timed_out(
             policy_version="sha256:" + "0" * 64,
             now=NOW,
         )
+        row = tables.Proposal(**values)
         row.source, row.expires_at = "import", at(1)
         row.proposed_by = people.agent.principal.id
         session.add(row)
@@ -430,7 +431,7 @@ def test_imported_history_cannot_be_reviewed_withdrawn_or_timed_out(
     with pytest.raises(ErrataError, match="imported history"), database.transaction() as session:
         settling.submit(session, review_of(row, "approve"), voice, now=NOW)
     with pytest.raises(ErrataError, match="imported history"), database.transaction() as session:
-        intake.cancel(session, "old", people.agent.principal, now=NOW)
+        ending.cancel(session, "old", people.agent.principal, now=NOW)
     with database.transaction() as session:
         assert not deadlines.overdue(session, now=at(2))
         assert deadlines.expire(session, now=at(2)) == 0

@@ -1,0 +1,240 @@
+"""New proposals: their rows in memory, then written together.
+
+In: a proposal and what the policy says to it. Out: rows of every table that tells of it, one
+statement for each table however many proposals there are; a ticket without reading anything back.
+
+Until the commit nobody else can see a new proposal, so it is written as it will stand, without
+the compare-and-set that later changes need. The log tells of every step all the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert
+from sqlmodel import Session, SQLModel
+
+from errata import protocol
+from ingestion import asked, decisions, dependencies, events, tables, tasks
+from ingestion.dependencies import Ground
+from ingestion.lots import Drawn
+from ingestion.waits import Place
+
+
+@dataclass(slots=True)
+class Draft:
+    """A new proposal; `permit` is there once it is written."""
+
+    proposal: protocol.Proposal
+    columns: dict[str, Any]
+    """Of `Proposal`, as it will stand."""
+    drawn: Drawn | None = None
+    """What the policy says; None: a shadow, which nobody is asked about."""
+    decision: protocol.Decision | None = None
+    """Where the policy decides at once."""
+    undo_window_s: float = 0.0
+    lost: Ground | None = None
+    """What it depends on and will not run."""
+    task: tasks.Sort | None = None
+    """The work that it gives people although it is decided."""
+    permit: protocol.Permit | None = None
+
+    @property
+    def id(self) -> str:
+        return self.columns["id"]
+
+    @property
+    def subject(self) -> decisions.Subject:
+        """What a decision is about."""
+        row = self.columns
+        return decisions.Subject(
+            row["id"], row["digest"], row["tool_schema"], row["policy_version"]
+        )
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in the queue."""
+        row = self.columns
+        return Place(
+            row["status"], row["source"], row["urgency"], row["received_at"], row["expires_at"]
+        )
+
+    @property
+    def ticket(self) -> protocol.Ticket:
+        """What is answered to the agent."""
+        return protocol.Ticket(
+            id=self.id,
+            status=self.columns["status"],
+            digest=self.columns["digest"],
+            proposal=self.proposal,
+            decision=self.decision,
+            permit=self.permit,
+        )
+
+
+_BLANK: dict[str, Any] = {
+    **{column.name: None for column in SQLModel.metadata.tables["proposal"].columns},
+    "source": "live",
+    "status": "proposed",
+    "version": 0,
+    "round": 0,
+}
+
+
+def columns(
+    proposal: protocol.Proposal,
+    *,
+    id_: str,
+    content_hash: str,
+    digest: str,
+    policy_version: str,
+    now: datetime,
+) -> dict[str, Any]:
+    """A proposal as received, before any routing, as columns of `Proposal`."""
+    return {
+        **_BLANK,
+        "id": id_,
+        "kind": proposal.kind,
+        "mode": proposal.mode,
+        "exclude": None if proposal.mode == "live" else proposal.mode,
+        "agent_id": proposal.agent.id,
+        "agent_version": proposal.agent.version,
+        "model_id": proposal.agent.model,
+        "requested_by": proposal.requested_by,
+        "task_id": proposal.task_id,
+        "group_id": proposal.group_id,
+        "run_id": proposal.run_id,
+        "parent_id": proposal.parent_id,
+        "action_name": proposal.action.name if proposal.action else None,
+        "risk_level": proposal.risk.level if proposal.risk else None,
+        "urgency": proposal.urgency,
+        "cost_usd": proposal.cost.usd if proposal.cost else None,
+        "digest": digest,
+        "content_hash": content_hash,
+        "policy_version": policy_version,
+        "created_at": proposal.created_at or now,
+        "received_at": now,
+    }
+
+
+def write(session: Session, drafts: Sequence[Draft], *, actor: str, now: datetime) -> None:
+    """Write new proposals with all that belongs to them.
+
+    Args:
+        session: A transaction.
+        drafts: The proposals.
+        actor: Id of the principal who proposed them.
+        now: When.
+
+    Raises:
+        IntegrityError: Somebody took one of the ids in this moment.
+    """
+    session.flush()  # what they refer to may still wait to be written
+    rows = _Rows()
+    permitted = [one for one in drafts if _runs(one)]
+    fence = decisions.next_fence(session) if permitted else 0
+    for draft in drafts:
+        rows.add(tables.Proposal, draft.columns)
+        rows.add_text("proposal", draft.id, draft.proposal)
+        _note_received(session, draft, actor, now)
+        if draft.drawn is not None:
+            _follow(session, rows, draft, fence, now)
+        fence += draft.permit is not None
+    rows.write(session)
+
+
+class _Rows:
+    """Rows of several tables, in the order in which they may refer to each other."""
+
+    ORDER: tuple[type[SQLModel], ...] = (
+        tables.Proposal,
+        tables.Payload,
+        tables.Routing,
+        tables.Decision,
+        tables.Permit,
+        tables.Task,
+        tables.Dependency,
+    )
+
+    def __init__(self) -> None:
+        self._rows: dict[type[SQLModel], list[dict[str, Any]]] = {one: [] for one in self.ORDER}
+
+    def add(self, table: type[SQLModel], *rows: dict[str, Any]) -> None:
+        self._rows[table] += rows
+
+    def add_text(self, owner: str, proposal_id: str, value: protocol.Value) -> None:
+        body = value.model_dump(mode="json", exclude_unset=True)
+        self.add(
+            tables.Payload,
+            {"owner": owner, "id": proposal_id, "proposal_id": proposal_id, "body": body},
+        )
+
+    def write(self, session: Session) -> None:
+        connection = session.connection()
+        for table, rows in self._rows.items():
+            if rows:
+                connection.execute(insert(table), rows)
+
+
+def _runs(draft: Draft) -> bool:
+    return draft.columns["status"] == "permitted"
+
+
+def _note_received(session: Session, draft: Draft, actor: str, now: datetime) -> None:
+    row = draft.columns
+    events.append(
+        session,
+        "proposal.received",
+        actor=actor,
+        now=now,
+        proposal_id=row["id"],
+        digest=row["digest"],
+        kind=row["kind"],
+        policy_version=row["policy_version"],
+    )
+
+
+def _follow(session: Session, rows: _Rows, draft: Draft, fence: int, now: datetime) -> None:
+    """Where it was sent, and for what is decided at once the decision and all that it brings."""
+    row, drawn = draft.columns, draft.drawn
+    assert drawn is not None
+    routing = asked.routing_values(
+        draft.id, row["round"], row["policy_version"], drawn.ruling, drawn.lot, now
+    )
+    rows.add(tables.Routing, routing)
+    asked.note(session, draft.id, routing, actor="policy", now=now)
+    rows.add(tables.Dependency, *dependencies.rows(draft.id, draft.proposal))
+    if draft.lost is not None:
+        dependencies.note(session, draft.id, draft.lost, "policy", now)
+    events.append(
+        session,
+        "proposal.moved",
+        actor="policy",
+        now=now,
+        proposal_id=draft.id,
+        status=row["status"],
+        digest=row["digest"],
+    )
+    if draft.decision is not None:
+        _decide(session, rows, draft, draft.decision, fence, now)
+
+
+def _decide(
+    session: Session,
+    rows: _Rows,
+    draft: Draft,
+    decision: protocol.Decision,
+    fence: int,
+    now: datetime,
+) -> None:
+    rows.add(tables.Decision, decisions.values(draft.proposal, decision))
+    rows.add_text("decision", draft.id, decision)
+    if _runs(draft):
+        permit = decisions.permit_values(draft.subject, decision, fence, now, draft.undo_window_s)
+        rows.add(tables.Permit, permit)
+        decisions.note_permit(session, decision, permit["id"], now)
+        draft.permit = protocol.Permit.model_validate(permit)
+    decisions.note(session, decision, "policy", now)
+    if draft.task is not None:
+        rows.add(tables.Task, tasks.opened(session, draft.id, draft.task, now=now))
