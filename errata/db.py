@@ -3,6 +3,7 @@
 In: a SQLAlchemy URL. Out: sessions. SQLite runs in WAL mode with explicit BEGIN; PostgreSQL as is.
 """
 
+import threading
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
@@ -15,13 +16,25 @@ from alembic.util import CommandError
 from anyio import CancelScope, CapacityLimiter, to_thread
 from fastapi import Depends
 from pydantic_core import to_json
-from sqlalchemy import URL, DateTime, Engine, TypeDecorator, create_engine, event, make_url
+from sqlalchemy import (
+    URL,
+    Connection,
+    DateTime,
+    Engine,
+    TypeDecorator,
+    create_engine,
+    event,
+    make_url,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 from sqlmodel import Session
 
 from errata.errors import Conflict, Malformed, Unavailable
+
+LONGEST_WAIT_S = 30
+"""Seconds for which a writer of SQLite waits for the others."""
 
 
 class Utc(TypeDecorator[datetime]):
@@ -61,11 +74,11 @@ def open_engine(url: str) -> Engine:
     options: dict[str, Any] = {"poolclass": StaticPool} if memory else {"pool_size": 20}
     engine = create_engine(
         parsed,
-        connect_args={"check_same_thread": False, "timeout": 30},
+        connect_args={"check_same_thread": False, "timeout": LONGEST_WAIT_S},
         json_serializer=_json,
         **options,
     )
-    _tune_sqlite(engine)
+    _tune_sqlite(engine, None if memory else _Turn())
     return engine
 
 
@@ -84,7 +97,7 @@ def _parse(url: str) -> URL:
     return parsed
 
 
-def _tune_sqlite(engine: Engine) -> None:
+def _tune_sqlite(engine: Engine, writing: "_Turn | None") -> None:
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
@@ -92,11 +105,43 @@ def _tune_sqlite(engine: Engine) -> None:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
-    def begin(connection: Any) -> None:
+    def begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("reading"):
+            connection.exec_driver_sql("BEGIN")
+            return
+        if writing is not None:
+            writing.take(connection)
         # A deferred transaction that reads and then writes fails when another wrote in between;
         # taking the write lock first makes the writers queue instead.
-        lock = "" if connection.get_execution_options().get("reading") else " IMMEDIATE"
-        connection.exec_driver_sql(f"BEGIN{lock}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    @event.listens_for(engine, "checkin")
+    def end(_connection: Any, record: ConnectionPoolEntry) -> None:
+        if writing is not None:
+            writing.give_up(record)
+
+
+class _Turn:
+    """The turn to write, of the connections of one process.
+
+    SQLite's own wait for its lock sleeps, longer each time, and whoever comes meanwhile overtakes:
+    of sixteen writers most slept. Writers of other processes still meet there.
+    """
+
+    _MARK = "errata.turn"
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def take(self, connection: Connection) -> None:
+        if not self._lock.acquire(timeout=LONGEST_WAIT_S):
+            raise Unavailable("the database is busy; try again")
+        connection.info[self._MARK] = True
+
+    def give_up(self, record: ConnectionPoolEntry) -> None:
+        """Let the next one write, if it was this connection's turn."""
+        if record.info.pop(self._MARK, False):
+            self._lock.release()
 
 
 class Database:

@@ -13,13 +13,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from errata import protocol
-from errata.db import Db, Reading
+from errata.db import Db, Reading, current
 from errata.errors import ErrataError, Malformed, TooLarge, TooMany
 from ingestion import (
     alarms,
     bodies,
     ending,
-    events,
     halts,
     intake,
     keys,
@@ -92,29 +91,41 @@ class Mistakes:
 def propose(
     caller: Caller,
     body: bodies.Single,
-    session: Db,
     now: Now,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Take in a proposal: 201 when the policy decides at once, 202 when people will."""
+    proposal = bodies.parse(body.raw, protocol.Proposal)
 
-    def answer() -> Answered:
-        return _propose(session, caller, body, idempotency_key, now)
+    def answer(session: Session) -> Answered:
+        return _propose(session, caller, Request(body, proposal, idempotency_key), now)
 
-    answered = _again(session, answer)
+    answered = _commit(answer)
     return bodies.answer(answered.status_code, json.dumps(answered.answer))
 
 
-def _again(session: Session, work: Callable[[], T]) -> T:
-    """Do it; once more where another request with the same key or id was committed meanwhile.
+def _commit(work: Callable[[Session], T]) -> T:
+    """Do it in a transaction that is over when this returns, not at the end of the request.
 
-    The second time, what that request got is found and answered.
+    Until then nobody else writes to an SQLite file, and the end of a request is in another
+    thread. Where another request with the same key or id was committed in the same moment, it is
+    done once more, and finds what that request got.
     """
     try:
-        with events.savepoint(session):
-            return work()
+        with current().transaction() as session:
+            return work(session)
     except IntegrityError:
-        return work()
+        with current().transaction() as session:
+            return work(session)
+
+
+class Request(NamedTuple):
+    """A proposal as it was sent."""
+
+    body: bodies.Body
+    proposal: protocol.Proposal
+    key: str | None
+    """Its idempotency key."""
 
 
 class Answered(NamedTuple):
@@ -125,19 +136,13 @@ class Answered(NamedTuple):
 
 
 def _propose(
-    session: Session,
-    caller: tables.Principal,
-    body: bodies.Body,
-    key: str | None,
-    now: datetime,
+    session: Session, caller: tables.Principal, request: Request, now: datetime
 ) -> Answered:
+    body, proposal, key = request
     known = intake.repeated(session, caller, key, body.hash) if key is not None else None
     if known is not None:
-        proposal = store.proposal(session, known.proposal_id)
-        return Answered(
-            known.status_code, {**known.answer, "proposal": proposal and proposal.wire()}
-        )
-    proposal = bodies.parse(body.raw, protocol.Proposal)
+        stored = store.proposal(session, known.proposal_id)
+        return Answered(known.status_code, {**known.answer, "proposal": stored and stored.wire()})
     desk = intake.Intake(session, caller, now=now)
     taken = desk.admit(proposal)
     desk.write()
@@ -180,7 +185,7 @@ def _remember(
     response_model=None,
     openapi_extra=bodies.LINES,
 )
-def propose_batch(caller: Caller, body: bodies.Batch, session: Db, now: Now) -> Response:
+def propose_batch(caller: Caller, body: bodies.Batch, now: Now) -> Response:
     """Take in one proposal per line (NDJSON): all of them or none."""
     keys.require(caller, "agent")
     mistakes = Mistakes()
@@ -190,7 +195,7 @@ def propose_batch(caller: Caller, body: bodies.Batch, session: Db, now: Now) -> 
         if (proposal := mistakes.catch(number, _parse_line, line)) is not None
     ]
 
-    def take() -> list[tuple[int, Draft | tables.Proposal]]:
+    def take(session: Session) -> list[tuple[int, protocol.Ticket]]:
         desk = intake.Intake(session, caller, now=now)
         desk.expect(proposal for _, proposal in lines)
         taken = [
@@ -200,11 +205,11 @@ def propose_batch(caller: Caller, body: bodies.Batch, session: Db, now: Now) -> 
         ]
         mistakes.check()
         desk.write()
-        return taken
+        return [(number, _ticket(session, found)) for number, found in taken]
 
     answers = (
-        f'{{"line":{number},{_ticket(session, taken).model_dump_json(exclude_none=True)[1:]}'
-        for number, taken in _again(session, take)
+        f'{{"line":{number},{ticket.model_dump_json(exclude_none=True)[1:]}'
+        for number, ticket in _commit(take)
     )
     return bodies.answer(202, f'{{"proposals":[{",".join(answers)}]}}')
 

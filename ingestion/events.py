@@ -89,9 +89,14 @@ def hold(session: Session) -> None:
     _head(session)
 
 
-def _head(session: Session) -> ChainHead:
-    statement = select(ChainHead).where(ChainHead.id == 1).with_for_update()
-    return session.exec(statement.execution_options(populate_existing=True)).one()
+def _head(session: Session) -> tuple[int, str]:
+    return session.exec(_HEAD).one()
+
+
+# Built once: every transaction that changes anything runs these.
+_HEAD = select(ChainHead.seq, ChainHead.hash).where(ChainHead.id == 1).with_for_update()
+_MOVE_HEAD = update(ChainHead).where(col(ChainHead.id) == 1)
+_ADD = insert(Event)
 
 
 @orm_event.listens_for(Session, "before_commit")
@@ -102,8 +107,7 @@ def _chain(session: Session) -> None:
     if not pending:
         return
     session.flush()
-    head = _head(session)
-    seq, previous = head.seq, head.hash
+    seq, previous = _head(session)
     rows: list[dict[str, Any]] = []
     for entry in pending:
         seq += 1
@@ -112,10 +116,8 @@ def _chain(session: Session) -> None:
         rows.append({**line._asdict(), "hash": previous})
     # Rows and not objects: of everything that a transaction writes, most are events.
     connection = session.connection()
-    connection.execute(insert(Event), rows)
-    connection.execute(
-        update(ChainHead).where(col(ChainHead.id) == 1).values(seq=seq, hash=previous)
-    )
+    connection.execute(_ADD, rows)
+    connection.execute(_MOVE_HEAD, {"seq": seq, "hash": previous})
 
 
 @orm_event.listens_for(Session, "after_transaction_end")

@@ -6,7 +6,6 @@ once, the decision and permit too.
 
 from collections.abc import Iterable
 from datetime import datetime
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from sqlmodel import Session, col, select
@@ -34,7 +33,6 @@ from ingestion import (
 )
 from ingestion.drafts import Draft
 from ingestion.lots import Drawn
-from ingestion.policies import InForce
 from ingestion.policy import NO_TOOL
 from ingestion.ruling import HALTED, Ruling, risk_level, rule
 
@@ -93,18 +91,9 @@ class Intake:
         self._known: dict[str, _Known | None] = {}
         self._interrupted: dict[str, bool] = {}
         self._unwritten: list[Draft] = []
-
-    @cached_property
-    def _in_force(self) -> InForce:
-        return policies.in_force(self._session)
-
-    @cached_property
-    def _rates(self) -> rates.Gate:
-        return rates.Gate(self._session, self._in_force.policy, self._caller, now=self._now)
-
-    @cached_property
-    def _halted(self) -> bool:
-        return halts.active(self._session) is not None
+        self._in_force = policies.in_force(session)
+        self._rates = rates.Gate(session, self._in_force.policy, caller, now=now)
+        self._halted: bool | None = None
 
     def expect(self, proposals: Iterable[protocol.Proposal]) -> None:
         """Look up at once whether the ids of many proposals are taken."""
@@ -228,6 +217,8 @@ class Intake:
         """The ruling, where nothing runs at once while the fleet is halted or the run interrupted."""
         if ruling.route != "auto":
             return ruling
+        if self._halted is None:
+            self._halted = halts.active(self._session) is not None
         if self._halted:
             return ruling._replace(route="queue", reason=HALTED, propensity=1.0)
         if self._is_interrupted(proposal.run_id):

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, or_, select
 
 from errata.errors import Conflict, Forbidden, Malformed, NotFound, Unauthorized
@@ -186,20 +187,24 @@ def authenticate(session: Session, secret: str | None, *, now: datetime | None =
     """
     if not secret:
         raise Unauthorized("send a key: Authorization: Bearer errata_…")
-    statement = (
-        select(Principal)
-        .join(Key)
-        .where(
-            Key.hash == _hash(secret),
-            col(Key.revoked_at).is_(None),
-            or_(col(Key.expires_at).is_(None), col(Key.expires_at) > (now or datetime.now(UTC))),
-            col(Principal.disabled_at).is_(None),
-        )
-    )
-    principal = session.exec(statement).first()
+    values = {"hash": _hash(secret), "now": now or datetime.now(UTC)}
+    principal = session.exec(_HOLDER, params=values).first()
     if principal is None:
         raise Unauthorized("this key is not valid")
     return principal
+
+
+# Built once: every request runs it.
+_HOLDER = (
+    select(Principal)
+    .join(Key)
+    .where(
+        Key.hash == bindparam("hash"),
+        col(Key.revoked_at).is_(None),
+        or_(col(Key.expires_at).is_(None), col(Key.expires_at) > bindparam("now")),
+        col(Principal.disabled_at).is_(None),
+    )
+)
 
 
 def require(principal: Principal, *roles: Role) -> None:

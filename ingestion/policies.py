@@ -4,7 +4,6 @@ In: policy files that were applied. Out: the parsed policy of any version.
 """
 
 from datetime import datetime
-from functools import lru_cache
 from typing import NamedTuple
 
 from sqlmodel import Session, col, select
@@ -13,6 +12,9 @@ from errata.errors import Unavailable
 from ingestion import events, tables
 from ingestion.policy import Policy
 from ingestion.policy_file import parse
+
+REMEMBERED = 32
+"""Versions that are kept parsed."""
 
 
 class InForce(NamedTuple):
@@ -62,20 +64,35 @@ def in_force(session: Session) -> InForce:
 
 def active(session: Session) -> InForce | None:
     """The active policy, or None where none was ever applied."""
-    row = _active(session)
-    return None if row is None else InForce(_parsed(row.text), row.version)
+    version = session.exec(_ACTIVE).first()
+    if version is None:
+        return None
+    policy = _parsed.get(version)
+    return InForce(policy or _parse(session.get_one(tables.Policy, version)), version)
 
 
 def at(session: Session, version: str) -> Policy | None:
     """The policy of a version; None of one that was never applied here."""
+    if version in _parsed:
+        return _parsed[version]
     row = session.get(tables.Policy, version)
-    return None if row is None else _parsed(row.text)
+    return None if row is None else _parse(row)
 
 
 def _active(session: Session) -> tables.Policy | None:
     return session.exec(select(tables.Policy).where(col(tables.Policy.active))).first()
 
 
-@lru_cache(maxsize=32)
-def _parsed(text: str) -> Policy:
-    return parse(text).policy
+_ACTIVE = select(tables.Policy.version).where(col(tables.Policy.active))
+"""Built once: every proposal asks it."""
+
+_parsed: dict[str, Policy] = {}
+"""By version, which is a digest of the policy: what it stands for never changes."""
+
+
+def _parse(row: tables.Policy) -> Policy:
+    policy = parse(row.text).policy
+    while len(_parsed) >= REMEMBERED:
+        del _parsed[next(iter(_parsed))]
+    _parsed[row.version] = policy
+    return policy

@@ -7,6 +7,7 @@ known.
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, and_, col, func, or_, select
 
 from errata import protocol
@@ -65,16 +66,19 @@ def estimate(session: Session, row: Place | tables.Proposal, now: datetime) -> f
 
 def _pace(session: Session, now: datetime) -> float | None:
     """Decisions a second."""
-    statement = (
-        select(tables.Decision.decided_at)
-        .where(tables.Decision.by == "people", col(tables.Decision.decided_at) > now - LATELY)
-        .order_by(col(tables.Decision.decided_at).desc())
-        .limit(SAMPLE)
-    )
-    times = session.exec(statement).all()
+    times = session.exec(_LATEST, params={"since": now - LATELY}).all()
     if len(times) < LEAST:
         return None
     return len(times) / max((now - times[-1]).total_seconds(), 1.0)
+
+
+# Built once: every proposal asks it.
+_LATEST = (
+    select(tables.Decision.decided_at)
+    .where(tables.Decision.by == "people", col(tables.Decision.decided_at) > bindparam("since"))
+    .order_by(col(tables.Decision.decided_at).desc())
+    .limit(SAMPLE)
+)
 
 
 def _ahead(session: Session, row: Place | tables.Proposal) -> int:
