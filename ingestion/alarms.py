@@ -17,9 +17,9 @@ from errata.errors import Conflict, NotFound, TooMany
 from ingestion import events
 from ingestion.tables import Alarm
 
-Sort = Literal["bypass", "unknown", "flood"]
+Sort = Literal["bypass", "unknown", "flood", "approved_not_executed"]
 """bypass: something ran without a permit; unknown: nobody knows whether something ran; flood: an
-agent sends more than its rate."""
+agent sends more than its rate; approved_not_executed: people said yes, and nobody acted on it."""
 
 
 def sound(

@@ -221,7 +221,7 @@ class Alarm(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     kind: str
-    """`bypass`, `unknown` or `flood`; see `ingestion.alarms`."""
+    """`bypass`, `unknown`, `flood` or `approved_not_executed`; see `ingestion.alarms`."""
     agent_id: str | None = None
     proposal_id: str | None = Field(default=None, foreign_key="proposal.id", index=True)
     digest: str | None = None

@@ -1,7 +1,7 @@
 """Watching over what was allowed to run: runs that say nothing, permits that nobody uses.
 
 In: used permits without a receipt, issued ones whose time is over. Out: `unknown` with an alarm,
-`expired`. Nothing is ever run again because of it. Any number of workers may watch.
+`expired`, with one where people had approved. Nothing is ever run again because of it. Any number of workers may watch.
 """
 
 from datetime import datetime, timedelta
@@ -57,14 +57,7 @@ def look(session: Session, *, limit_s: float, now: datetime, most: int = 100) ->
         _doubt(session, row, permit, now)
     for row, permit in unused:
         if revocations.change(session, permit, "expired"):
-            events.append(
-                session,
-                "permit.expired",
-                actor="worker",
-                now=now,
-                proposal_id=row.id,
-                permit=permit.id,
-            )
+            _give_up(session, row, permit, now)
     return len(silent) + len(unused)
 
 
@@ -94,3 +87,19 @@ def _doubt(session: Session, row: tables.Proposal, permit: tables.Permit, now: d
         actor="worker",
         now=now,
     )
+
+
+def _give_up(session: Session, row: tables.Proposal, permit: tables.Permit, now: datetime) -> None:
+    """Nobody used the permit in time; where people had said yes, they should know."""
+    events.append(
+        session, "permit.expired", actor="worker", now=now, proposal_id=row.id, permit=permit.id
+    )
+    if session.get_one(tables.Decision, row.id).by == "people":
+        alarms.sound(
+            session,
+            "approved_not_executed",
+            agent_id=row.agent_id,
+            proposal_id=row.id,
+            actor="worker",
+            now=now,
+        )

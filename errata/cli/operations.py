@@ -87,7 +87,7 @@ def _print(rows: "list[Waiting]", answer: list[dict[str, object]]) -> None:
 
 
 def alarms(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Show the open alarms: bypasses, runs in doubt, floods.
+    """Show the open alarms: bypasses, runs in doubt, floods, approvals that nobody acted on.
 
     A supervisor or admin closes one with POST /v1/alarms/ID/close.
 
