@@ -115,7 +115,7 @@ def test_failure_mode_10_under_another_policy_an_approval_is_asked_anew_and_a_re
         reasking.apply(session, f"version: 1\n{rules}", actor="test", now=datetime.now(UTC))
     assert api.show(approving["id"])["decision"]["outcome"] == "blocked"
     assert api.show(rejected["id"])["decision"] == said_no["decision"], "decided, and it stays"
-    assert api.consume(done["permit"]).json()["error"] == "permit_revoked"
+    assert api.consume(done["permit"]).json()["error"] == "revoked"
 
 
 # --- 22: an agent floods the people who review ---
