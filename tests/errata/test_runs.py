@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -68,6 +69,21 @@ def test_a_run_is_watched_and_ends_with_its_block(
     assert [one["name"] for one in shown["steps"]] == ["look up", "ask"]
     assert shown["steps"][1]["proposal_id"] == ticket.id
     assert statuses(database) == ["done"]
+
+
+def test_the_example_of_the_docs_runs(
+    server: str, people: People, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ERRATA_URL", server)
+    monkeypatch.setenv("ERRATA_KEY", people.agent.secret)
+    page = (Path(__file__).parents[2] / "docs" / "runs.md").read_text(encoding="utf-8")
+    code = page.split("```python\n")[1].split("```")[0]
+    exec(code, {"orders": ["A-1", "A-2"], "look_up": lambda _order: 5.0})
+    assert statuses(database) == ["done"]
+    with database.reading() as session:
+        asked = session.exec(select(tables.Proposal)).all()
+        assert [one.status for one in asked] == ["permitted", "permitted"]
+        assert len({one.run_id for one in asked}) == 1
 
 
 def test_a_run_that_raises_has_failed_and_the_error_stays(
