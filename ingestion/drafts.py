@@ -4,7 +4,7 @@ In: a proposal and what the policy says to it. Out: rows of every table that tel
 statement for each table however many proposals there are; a ticket without reading anything back.
 
 Until the commit nobody else can see a new proposal, so it is written as it will stand, without
-the compare-and-set that later changes need. The log tells of every step all the same.
+the compare-and-set that later changes need, and its coming is one line of the log.
 """
 
 from collections.abc import Sequence
@@ -137,9 +137,13 @@ def write(session: Session, drafts: Sequence[Draft], *, actor: str, now: datetim
     for draft in drafts:
         rows.add(tables.Proposal, draft.columns)
         rows.add_text("proposal", draft.id, draft.proposal)
-        _note_received(session, draft, actor, now)
-        if draft.drawn is not None:
-            _follow(session, rows, draft, fence, now)
+        rows.add(tables.Dependency, *dependencies.rows(draft.id, draft.proposal))
+        routing = _routing(draft, now)
+        if routing is not None:
+            rows.add(tables.Routing, routing)
+        _note(session, draft, routing or {}, actor, now)
+        if draft.decision is not None:
+            _decide(session, rows, draft, draft.decision, fence, now)
         fence += draft.permit is not None
     rows.write(session)
 
@@ -181,7 +185,20 @@ def _runs(draft: Draft) -> bool:
     return draft.columns["status"] == "permitted"
 
 
-def _note_received(session: Session, draft: Draft, actor: str, now: datetime) -> None:
+def _routing(draft: Draft, now: datetime) -> dict[str, Any] | None:
+    """Where the policy sends it; None for a shadow."""
+    if draft.drawn is None:
+        return None
+    row = draft.columns
+    return asked.routing_values(
+        row["id"], row["round"], row["policy_version"], draft.drawn.ruling, draft.drawn.lot, now
+    )
+
+
+def _note(
+    session: Session, draft: Draft, routing: dict[str, Any], actor: str, now: datetime
+) -> None:
+    """Write it into the log: what came, where it was sent, and where that leaves it."""
     row = draft.columns
     events.append(
         session,
@@ -192,32 +209,11 @@ def _note_received(session: Session, draft: Draft, actor: str, now: datetime) ->
         digest=row["digest"],
         kind=row["kind"],
         policy_version=row["policy_version"],
+        status=row["status"],
+        **{name: routing[name] for name in ("route", "propensity") if name in routing},
     )
-
-
-def _follow(session: Session, rows: _Rows, draft: Draft, fence: int, now: datetime) -> None:
-    """Where it was sent, and for what is decided at once the decision and all that it brings."""
-    row, drawn = draft.columns, draft.drawn
-    assert drawn is not None
-    routing = asked.routing_values(
-        draft.id, row["round"], row["policy_version"], drawn.ruling, drawn.lot, now
-    )
-    rows.add(tables.Routing, routing)
-    asked.note(session, draft.id, routing, actor="policy", now=now)
-    rows.add(tables.Dependency, *dependencies.rows(draft.id, draft.proposal))
     if draft.lost is not None:
         dependencies.note(session, draft.id, draft.lost, "policy", now)
-    events.append(
-        session,
-        "proposal.moved",
-        actor="policy",
-        now=now,
-        proposal_id=draft.id,
-        status=row["status"],
-        digest=row["digest"],
-    )
-    if draft.decision is not None:
-        _decide(session, rows, draft, draft.decision, fence, now)
 
 
 def _decide(

@@ -260,8 +260,6 @@ def test_a_savepoint_that_fails_drops_its_events_and_keeps_the_others(
     assert types(database)[len(before) :] == [
         "key.created",
         "proposal.received",
-        "proposal.routed",
-        "proposal.moved",
     ]
     assert audit(database).faults == []
 

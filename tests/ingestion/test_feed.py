@@ -29,8 +29,6 @@ def test_the_feed_is_resumed_where_it_was_left(api: Api) -> None:
     first = read(api, after=begin)
     assert [one["type"] for one in first["events"]] == [
         "proposal.received",
-        "proposal.routed",
-        "proposal.moved",
     ]
     assert {one["proposal_id"] for one in first["events"]} == {ticket["id"]}
     assert read(api, after=first["after"]) == {"events": [], "after": first["after"]}
@@ -200,13 +198,13 @@ def test_the_stream_sends_events_as_they_happen_and_can_be_resumed(
     ):
         assert response.headers["content-type"].startswith("text/event-stream")
         read = lines(response)
-        first = [next(read) for _ in range(9)]
+        first = [next(read) for _ in range(3)]
         assert [line.partition(": ")[0] for line in first[:3]] == ["id", "event", "data"]
         assert first[1] == "event: proposal.received"
         assert json.loads(first[2].partition(": ")[2])["proposal_id"] == ticket["id"]
         threading.Thread(target=review, args=(server, people, ticket, "reject")).start()
         assert next(line for line in read if line == "event: proposal.decided")
-    newest = first[6].partition(": ")[2]
+    newest = first[0].partition(": ")[2]
     with (
         open_client(server, people.agent.headers) as agent,
         agent.stream("GET", "/v1/events", headers={**stream, "Last-Event-ID": newest}) as response,
