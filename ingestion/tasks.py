@@ -6,7 +6,7 @@ In: decisions that hand a task over, or that a lot chose for a look afterwards. 
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from ingestion import events, tables
 
@@ -38,12 +38,6 @@ def of(session: Session, proposal_id: str) -> tables.Task | None:
         tables.Task.proposal_id == proposal_id, tables.Task.status == "open"
     )
     return session.exec(statement).first()
-
-
-def waiting(session: Session, limit: int = 500) -> list[tables.Task]:
-    """The open tasks, oldest first."""
-    statement = select(tables.Task).where(tables.Task.status == "open")
-    return list(session.exec(statement.order_by(col(tables.Task.opened_at)).limit(limit)))
 
 
 def close(session: Session, task: tables.Task, *, actor: str, now: datetime) -> None:

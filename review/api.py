@@ -17,7 +17,7 @@ from errata.errors import Conflict, Forbidden, Malformed
 from ingestion import asked, bodies, keys, revocations, store, tables, tickets, waits
 from ingestion.access import Bearer, Caller, Now
 from ingestion.bell import Bell
-from review import claims, deadlines, queue, settling, votes
+from review import afterwards, claims, deadlines, queue, settling, votes
 
 router = APIRouter(prefix="/v1")
 
@@ -160,4 +160,23 @@ def release(proposal_id: str, caller: Caller, session: Db, now: Now) -> dict[str
 def waiting(session: Reading, caller: Caller, now: Now) -> dict[str, Any]:
     """What waits for people and for whom, the urgent first."""
     keys.require(caller, "reviewer", "supervisor", "admin", "analyst")
-    return {"waiting": [one.wire() for one in queue.waiting(session, now=now)]}
+    return {
+        "waiting": [one.wire() for one in queue.waiting(session, now=now)],
+        "tasks": afterwards.waiting(session),
+    }
+
+
+@router.post(
+    "/tasks/{task_id}/review",
+    status_code=201,
+    response_model=None,
+    openapi_extra=bodies.described(protocol.Review),
+)
+def review_task(
+    task_id: str, caller: Caller, body: bodies.Single, session: Db, now: Now
+) -> dict[str, Any]:
+    """Say what one thinks of what ran by itself, or did with a task that was handed over."""
+    keys.require(caller, "reviewer", "supervisor")
+    given = bodies.parse(body.raw, protocol.Review)
+    proposal_id = afterwards.answer(session, task_id, given, votes.Voice(caller, "task"), now=now)
+    return wire(full_ticket(session, store.load(session, proposal_id), now))

@@ -27,7 +27,7 @@ class Review(SQLModel, table=True):
     """None for imports."""
     reviewer_role: str | None = None
     surface: str
-    """`argilla`, `api` or `import`."""
+    """`argilla`, `api` or `import`; `task` of what was said once it was decided, which is no vote."""
     accepted: bool
     refusal: str | None = None
     """Why it did not count: late, not eligible, wrong digest, not a valid version."""

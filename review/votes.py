@@ -46,14 +46,23 @@ def check_eligible(
     Raises:
         NotEligible: No reviewer, the one who proposed or asked for it, or of none of the groups.
     """
+    check_person(row, reviewer)
+    if terms.voters and not groups(reviewer, now.date()).intersection(terms.voters):
+        among = ", ".join(terms.voters)
+        raise NotEligible(f"this is for {among}; {reviewer.name!r} is in none of these groups")
+
+
+def check_person(row: tables.Proposal, reviewer: tables.Principal) -> None:
+    """Refuse whoever may not review a proposal, whatever its terms.
+
+    Raises:
+        NotEligible: No reviewer, or the one who proposed or asked for it.
+    """
     may = not {"reviewer", "supervisor"}.isdisjoint(reviewer.roles)
     if not may or reviewer.disabled_at is not None:
         raise NotEligible(f"{reviewer.name!r} is no reviewer")
     if reviewer.id == row.proposed_by or reviewer.name == row.requested_by:
         raise NotEligible("nobody reviews what they proposed or asked for")
-    if terms.voters and not groups(reviewer, now.date()).intersection(terms.voters):
-        among = ", ".join(terms.voters)
-        raise NotEligible(f"this is for {among}; {reviewer.name!r} is in none of these groups")
 
 
 def is_eligible(

@@ -1,0 +1,88 @@
+"""What people say of work that is decided already: audits of what ran by itself, tasks handed over.
+
+In: open tasks, reviews of them. Out: the review beside the decision, which stays as it is.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from errata import protocol
+from errata.errors import Conflict, DigestMismatch, Malformed, NotFound
+from ingestion import policies, store, tables, tasks
+from review import versions, votes
+from review.votes import Voice
+
+
+def waiting(session: Session, limit: int = 500) -> list[dict[str, Any]]:
+    """The open tasks as they go out, oldest first."""
+    statement = (
+        select(tables.Task, tables.Proposal)
+        .join(tables.Proposal)
+        .where(tables.Task.status == "open")
+        .order_by(col(tables.Task.opened_at), col(tables.Task.id))
+        .limit(limit)
+    )
+    return [
+        {
+            "id": task.id,
+            "sort": task.sort,
+            "proposal_id": row.id,
+            "digest": row.digest,
+            "kind": row.kind,
+            "agent": row.agent_id,
+            "action": row.action_name,
+            "opened_at": task.opened_at,
+        }
+        for task, row in session.exec(statement)
+    ]
+
+
+def answer(
+    session: Session, task_id: str, review: protocol.Review, voice: Voice, *, now: datetime
+) -> str:
+    """Take in what a person says of a task, which is done with it.
+
+    Of an audit: what they would have decided. Of a task that was handed over: what they did, as
+    `approve` (what the agent proposed), `edit` (their version of it) or `reject` (nothing).
+
+    Args:
+        session: A transaction.
+        task_id: The task.
+        review: What they say, about the digest that the task names.
+        voice: The authenticated person.
+        now: When.
+
+    Returns:
+        The id of the proposal.
+
+    Raises:
+        NotFound: No such task, or the proposal's text was erased.
+        NotEligible: No reviewer, or the one who proposed or asked for it.
+        Conflict: The task is done, or was dropped.
+        DigestMismatch: The review is about something else.
+        Malformed: The review does not fit the proposal, or names another.
+    """
+    task = session.get(tables.Task, task_id)
+    if task is None:
+        raise NotFound(f"no task {task_id!r}")
+    row = store.hold(session, task.proposal_id)
+    session.refresh(task)  # somebody may have answered it while this one waited
+    if review.proposal_id != row.id:
+        raise Malformed("proposal_id is not that of the task", field="proposal_id")
+    votes.check_person(row, voice.reviewer)
+    if task.status != "open":
+        raise Conflict(f"task {task_id} is {task.status}")
+    if review.digest != row.digest:
+        raise DigestMismatch("the review is about something else than the task")
+    proposal = store.proposal(session, row.id)
+    if proposal is None:
+        raise NotFound(f"the text of proposal {row.id} has been erased")
+    policy = policies.in_force(session).policy
+    versions.weigh(
+        proposal, review, policy.tool(proposal.action.name).edits_to if proposal.action else ()
+    )
+    votes.keep(session, row, review, voice, now=now)
+    tasks.close(session, task, actor=voice.reviewer.id, now=now)
+    return row.id
