@@ -3,7 +3,9 @@
 In: an agent's proposals. Out: people's decisions, and permits to act on them.
 """
 
-from errata.client import AsyncClient, Client, approved, run_digest
+from errata.async_client import AsyncClient
+from errata.calls import approved, run_digest
+from errata.client import Client
 from errata.errors import ErrataError, Interrupted, Refused, StillOpen
 from errata.protocol import (
     Action,

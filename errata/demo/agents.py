@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from errata.client import AsyncClient
+from errata.async_client import AsyncClient
 from errata.demo.desk import Case
 from errata.errors import Conflict, Gone, Refused
 from errata.protocol import Effective, Proposal, Ticket

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 from sqlmodel import Session, col, func, select
 
-from errata.client import AsyncClient
+from errata.async_client import AsyncClient
 from errata.db import Database
 from errata.demo import agents, desk
 from errata.demo.labelers import Labeler, Login

@@ -1,7 +1,12 @@
 """Earlier corrections come back where a case is like theirs."""
 
+import asyncio
 from typing import Any
 
+import pytest
+
+from errata import AsyncClient, Client
+from errata.protocol import Proposal
 from tests.people import Api, action
 
 
@@ -65,3 +70,20 @@ def test_a_case_that_is_no_proposal_is_refused_with_its_field(api: Api) -> None:
         "/v1/lessons", json={"hap": "1", "kind": "draft"}, headers=api.people.agent.headers
     )
     assert response.status_code == 422
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_the_sdk_hands_the_prompts_to_the_agent(server: str, api: Api) -> None:
+    ticket = api.propose(refund(30, "late"))
+    api.review(ticket, "reject", guidance="Ask for the receipt first")
+    secret = api.people.agent.secret
+    case = Proposal.model_validate(refund(31, "late"))
+    with Client(server, secret, patience=5) as client:
+        (prompt,) = client.lessons(case)
+
+    async def ask() -> list[str]:
+        async with AsyncClient(server, secret, patience=5) as client:
+            return await client.lessons(**refund(31, "late"))
+
+    assert "Ask for the receipt first" in prompt
+    assert asyncio.run(ask()) == [prompt]

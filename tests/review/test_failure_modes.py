@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlmodel import col, select
 
 from errata import protocol
-from errata.client import run_digest
+from errata.calls import run_digest
 from errata.db import Database
 from errata.digest import digest, version_body
 from errata.errors import ErrataError

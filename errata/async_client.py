@@ -1,0 +1,191 @@
+"""The SDK for agents that run in an event loop; the methods are those of `errata.client`.
+
+In: proposals as values or keywords. Out: tickets, decisions, permits, receipts.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, TypeVar
+
+import httpx2
+
+from errata import calls, errors
+from errata.gate import Gate, dress, receipt
+from errata.protocol import Agent, Effective, Permit, Proposal, Receipt, Ticket
+from errata.runs import AsyncRun, opening
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class AsyncClient(calls.Base):
+    """The asynchronous client; the arguments are those of `Client`."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        patience: float = calls.PATIENCE,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        super().__init__(url, key, patience)
+        self._http = httpx2.AsyncClient(base_url=self.url, transport=transport)
+
+    async def __aenter__(self) -> "AsyncClient":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _send(self, call: calls.Call) -> Any:
+        patience = calls.Patience(self.patience)
+        pause: float | None = 0.0
+        while pause is not None:
+            await asyncio.sleep(pause)
+            try:
+                response = await self._http.request(call.method, call.path, **self.options(call))
+            except httpx2.TransportError:
+                pause = patience.pause()
+                continue
+            if response.is_success:
+                return response.json()
+            pause = patience.after(call, response)
+        raise errors.Unavailable(f"{self.url} did not answer within {self.patience:.0f} s")
+
+    async def propose(
+        self, proposal: Proposal | None = None, *, idempotency_key: str | None = None, **fields: Any
+    ) -> Ticket:
+        """Ask; see `Client.propose`."""
+        call = calls.proposing(calls.proposal_of(proposal, fields), idempotency_key)
+        return Ticket.model_validate(await self._send(call))
+
+    async def get(self, ticket: Ticket | str) -> Ticket:
+        """The ticket as it stands now."""
+        return Ticket.model_validate(await self._send(calls.polling(calls.id_of(ticket), 0)))
+
+    async def wait(self, ticket: Ticket | str, timeout: float | None = None) -> Ticket:
+        """Wait for the decision; see `Client.wait`."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = (
+                calls.LONGEST_POLL
+                if end is None
+                else min(calls.LONGEST_POLL, end - time.monotonic())
+            )
+            found = Ticket.model_validate(
+                await self._send(calls.polling(calls.id_of(ticket), max(left, 0)))
+            )
+            if found.decision is not None:
+                return found
+            if end is not None and time.monotonic() >= end:
+                raise errors.StillOpen(f"proposal {found.id} is not decided yet")
+
+    async def ask(
+        self,
+        question: str,
+        options: calls.Options = None,
+        *,
+        agent: str | Agent,
+        timeout: float | None = None,
+        **extra: Any,
+    ) -> Any:
+        """Ask a person, and wait for the answer; see `Client.ask`."""
+        ticket = await self.propose(calls.question_of(question, options, agent, extra))
+        return calls.answered(await self.wait(ticket, timeout))
+
+    def begin(
+        self, agent: str | Agent, *, goal: str | None = None, task_id: str | None = None
+    ) -> AsyncRun:
+        """A run that begins with its `async with` block; see `Client.begin`."""
+
+        async def send(method: str, path: str, json: Any, timeout: float) -> Any:
+            return await self._send(calls.Call(method, path, json, timeout=timeout))
+
+        return AsyncRun(send, opening(agent, goal, task_id))
+
+    async def lessons(
+        self, proposal: Proposal | None = None, *, limit: int = 5, **fields: Any
+    ) -> list[str]:
+        """Earlier corrections of like cases; see `Client.lessons`."""
+        found = await self._send(calls.recalling(calls.proposal_of(proposal, fields), limit))
+        return [lesson["prompt"] for lesson in found["lessons"]]
+
+    async def cancel(self, ticket: Ticket | str) -> Ticket:
+        """Take a proposal back."""
+        path = f"/v1/proposals/{calls.id_of(ticket)}/cancel"
+        return Ticket.model_validate(await self._send(calls.Call("POST", path)))
+
+    async def consume(self, permit: Permit, computed: str) -> Permit:
+        """Use a permit; see `Client.consume`."""
+        call = calls.consuming(permit, computed, uuid.uuid4().hex)
+        return Permit.model_validate(await self._send(call))
+
+    async def report(self, told: Receipt) -> None:
+        """Say what came of a run."""
+        await self._send(calls.reporting(told))
+
+    async def run(self, ticket: Ticket, tool: Callable[[Effective], Awaitable[Any]]) -> Any:
+        """Run what was decided, once; see `Client.run`."""
+        permit = calls.approved(ticket)
+        assert ticket.decision is not None
+        assert ticket.proposal is not None
+        version = ticket.decision.effective
+        await self._consume_in_time(permit, calls.run_digest(ticket.proposal, version, permit))
+        return await self._report_run(permit, lambda: tool(version))
+
+    async def _consume_in_time(self, permit: Permit, computed: str) -> None:
+        """Use a permit, where patience lasts as soon as it may be used."""
+        end = time.monotonic() + self.patience
+        while True:
+            try:
+                await self.consume(permit, computed)
+            except errors.TooEarly as early:
+                if time.monotonic() + early.retry_after_s > end:
+                    raise
+                await asyncio.sleep(early.retry_after_s)
+            else:
+                return
+
+    async def _report_run(self, permit: Permit, body: Callable[[], Awaitable[Any]]) -> Any:
+        started = datetime.now(UTC)
+        try:
+            result = await body()
+        except Exception as error:
+            await self.report(receipt(permit, started, None, error))
+            raise
+        await self.report(receipt(permit, started, result, None))
+        return result
+
+    def gate(
+        self, agent: str | Agent, *, timeout: float | None = None, **extra: Any
+    ) -> Callable[[Function], Function]:
+        """Let an async tool function run only under its own permit; see `Client.gate`."""
+
+        def decorate(function: Function) -> Function:
+            gate = Gate.around(function, agent, extra)
+
+            async def call(*args: Any, **kwargs: Any) -> Any:
+                proposal = gate.ask(args, kwargs)
+                ticket = await self.wait(await self.propose(proposal), timeout)
+                permit = calls.approved(ticket)
+                assert ticket.decision is not None
+                arguments = gate.arguments(gate.version(ticket.decision))
+                await self._consume_in_time(permit, gate.digest(arguments, permit))
+                return await self._report_run(permit, lambda: function(**arguments))
+
+            return dress(function, call)
+
+        return decorate
