@@ -155,8 +155,9 @@ def _propose(
 
 
 def _ticket(session: Session, taken: Draft | tables.Proposal) -> protocol.Ticket:
-    own = taken.ticket if isinstance(taken, Draft) else tickets.ticket(session, taken)
-    return tickets.with_links(own)
+    if isinstance(taken, Draft):
+        return taken.ticket
+    return tickets.ticket(session, taken).model_copy(update={**tickets.links(taken.id)})
 
 
 def _remember(

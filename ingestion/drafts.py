@@ -16,7 +16,7 @@ from sqlalchemy import insert
 from sqlmodel import Session, SQLModel
 
 from errata import protocol
-from ingestion import asked, decisions, dependencies, events, tables, tasks
+from ingestion import asked, decisions, dependencies, events, tables, tasks, tickets
 from ingestion.dependencies import Ground
 from ingestion.lots import Drawn
 from ingestion.waits import Place
@@ -62,7 +62,7 @@ class Draft:
 
     @property
     def ticket(self) -> protocol.Ticket:
-        """What is answered to the agent."""
+        """What is answered to the agent, with the places to go on from."""
         return protocol.Ticket(
             id=self.id,
             status=self.columns["status"],
@@ -70,6 +70,7 @@ class Draft:
             proposal=self.proposal,
             decision=self.decision,
             permit=self.permit,
+            **tickets.links(self.id),
         )
 
 

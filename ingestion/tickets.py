@@ -3,6 +3,8 @@
 In: a proposal's row. Out: a ticket, without the reviews that a later stage adds.
 """
 
+from typing import TypedDict
+
 from sqlmodel import Session
 
 from errata import protocol
@@ -24,12 +26,18 @@ def ticket(session: Session, row: tables.Proposal) -> protocol.Ticket:
     )
 
 
-def with_links(ticket: protocol.Ticket) -> protocol.Ticket:
-    """The ticket with the places to go on from; all are on this server."""
-    return ticket.model_copy(
-        update={
-            "poll_url": f"/v1/proposals/{ticket.id}?wait=30",
-            "review_url": f"/v1/proposals/{ticket.id}/review",
-            "events_url": f"/v1/events?proposal={ticket.id}",
-        }
-    )
+class Links(TypedDict):
+    """The places to go on from; all are on this server."""
+
+    poll_url: str
+    review_url: str
+    events_url: str
+
+
+def links(proposal_id: str) -> Links:
+    """Where to wait for a proposal's decision, to review it, to follow it."""
+    return {
+        "poll_url": f"/v1/proposals/{proposal_id}?wait=30",
+        "review_url": f"/v1/proposals/{proposal_id}/review",
+        "events_url": f"/v1/events?proposal={proposal_id}",
+    }
