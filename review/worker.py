@@ -176,6 +176,8 @@ class Job:
         self._step = step
         self._every = every
         self._failures = 0
+        self._reason = ""
+        """Of the last failure."""
         self._due = now()
 
     def run_when_due(self) -> None:
@@ -184,17 +186,19 @@ class Job:
             return
         try:
             self._step()
-            self._failures = 0
+            self._failures, self._reason = 0, ""
         except (Unavailable, OperationalError) as error:
             self._failed(f"{type(error).__name__}: {getattr(error, 'detail', '')}")
-        except Exception:
-            log.exception("the step %s failed", self._step.__name__)
-            self._failed("see above")
+        except Exception as error:
+            reason = type(error).__name__
+            if reason != self._reason:  # of what goes on and on, where it comes from is said once
+                log.exception("the step %s failed", self._step.__name__)
+            self._failed(reason)
         pause = self._every * 2 ** min(self._failures, 10)
         self._due = datetime.fromtimestamp(
             now().timestamp() + min(pause, max(30.0, self._every)), UTC
         )
 
     def _failed(self, reason: str) -> None:
-        self._failures += 1
+        self._failures, self._reason = self._failures + 1, reason
         log.warning("the step %s will be tried again: %s", self._step.__name__, reason)

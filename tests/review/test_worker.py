@@ -104,3 +104,24 @@ def test_a_step_that_fails_waits_longer_each_time_and_recovers(
         job.run_when_due()
         clock[0] += timedelta(seconds=1)
     assert runs[-3:] == [227, 228, 229]
+
+
+def test_a_fault_that_goes_on_is_traced_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = [datetime(2026, 1, 1, tzinfo=UTC)]
+    monkeypatch.setattr(worker, "now", lambda: clock[0])
+    faults: list[Exception | None] = [ValueError(), ValueError(), KeyError(), None, KeyError()]
+
+    def step() -> None:
+        fault = faults.pop(0)
+        if fault is not None:
+            raise fault
+
+    job = Job(step, every=1)
+    while faults:
+        job.run_when_due()
+        clock[0] += timedelta(minutes=1)
+    traced = [one.exc_info[0] for one in caplog.records if one.exc_info]
+    assert traced == [ValueError, KeyError, KeyError]
+    assert sum("will be tried again" in one.message for one in caplog.records) == 4
