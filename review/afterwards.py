@@ -6,7 +6,7 @@ In: open tasks, reviews of them. Out: the review beside the decision, which stay
 from datetime import datetime
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from errata import protocol
 from errata.errors import Conflict, DigestMismatch, Malformed, NotFound
@@ -37,6 +37,16 @@ def waiting(session: Session, limit: int = 500) -> list[dict[str, Any]]:
         }
         for task, row in session.exec(statement)
     ]
+
+
+def count(session: Session) -> dict[str, int]:
+    """How many tasks of each sort are open."""
+    statement = (
+        select(tables.Task.sort, func.count())
+        .where(tables.Task.status == "open")
+        .group_by(tables.Task.sort)
+    )
+    return dict(session.exec(statement).all())
 
 
 def answer(

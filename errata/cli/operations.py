@@ -39,10 +39,12 @@ def queue(
 
     Example: errata queue --for ann
     """
+    from review import afterwards
     from review.argilla import links
 
     with database(home) as opened, opened.reading() as session:
         rows = links.waiting(session, labeler)
+        tasks = afterwards.count(session)
     base = _argilla(home)
     answer = [_row(row, base) for row in rows]
     if as_json:
@@ -51,6 +53,9 @@ def queue(
         typer.echo("Nothing waits.")
     else:
         _print(rows, answer)
+    if tasks and not as_json:
+        said = ", ".join(f"{number} {sort}" for sort, number in sorted(tasks.items()))
+        typer.echo(f"On what is decided: {said} (GET /v1/queue names them).")
 
 
 def _argilla(home: Path | None) -> str | None:

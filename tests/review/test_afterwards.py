@@ -1,11 +1,14 @@
 """Tasks on what is decided: audits of what ran by itself, work that the policy gave to people."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlmodel import select
+from typer.testing import CliRunner
 
+from errata.cli import app
 from ingestion import policies, revocations, store, tables
 from review import audit
 from tests.people import NOW, Api, Person, action, together
@@ -106,3 +109,13 @@ def test_of_two_at_once_one_answers(desk: Api) -> None:
     assert together(6, answer) == Counter({"201": 1, "409": 5})
     with desk.database.reading() as session:
         assert session.exec(select(tables.Task.status)).all() == ["done"]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_the_command_says_how_many_there_are(desk: Api, tmp_path: Path) -> None:
+    for amount in (5, 6, 500):
+        desk.propose(action(amount=amount))
+    said = CliRunner().invoke(app, ["queue", "--home", str(tmp_path)]).output
+    assert said == (
+        "Nothing waits.\nOn what is decided: 2 audit, 1 handover (GET /v1/queue names them).\n"
+    )
