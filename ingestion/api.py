@@ -56,8 +56,8 @@ class BatchMistakes(Malformed):
 class Mistakes:
     """What is wrong with the lines of a batch."""
 
-    def __init__(self) -> None:
-        self._found: dict[int, dict[str, Any]] = {}
+    def __init__(self, before: "Mistakes | None" = None) -> None:
+        self._found: dict[int, dict[str, Any]] = dict(before._found) if before else {}
 
     def catch(self, number: int, work: Callable[[A], T], value: A) -> T | None:
         """Do something with a line; None where it is wrong."""
@@ -95,10 +95,9 @@ def propose(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Take in a proposal: 201 when the policy decides at once, 202 when people will."""
-    proposal = bodies.parse(body.raw, protocol.Proposal)
 
     def answer(session: Session) -> Answered:
-        return _propose(session, caller, Request(body, proposal, idempotency_key), now)
+        return _propose(session, caller, body, idempotency_key, now)
 
     answered = _commit(answer)
     return bodies.answer(answered.status_code, json.dumps(answered.answer))
@@ -119,15 +118,6 @@ def _commit(work: Callable[[Session], T]) -> T:
             return work(session)
 
 
-class Request(NamedTuple):
-    """A proposal as it was sent."""
-
-    body: bodies.Body
-    proposal: protocol.Proposal
-    key: str | None
-    """Its idempotency key."""
-
-
 class Answered(NamedTuple):
     """The answer to a proposal."""
 
@@ -136,13 +126,17 @@ class Answered(NamedTuple):
 
 
 def _propose(
-    session: Session, caller: tables.Principal, request: Request, now: datetime
+    session: Session,
+    caller: tables.Principal,
+    body: bodies.Body,
+    key: str | None,
+    now: datetime,
 ) -> Answered:
-    body, proposal, key = request
     known = intake.repeated(session, caller, key, body.hash) if key is not None else None
     if known is not None:
         stored = store.proposal(session, known.proposal_id)
         return Answered(known.status_code, {**known.answer, "proposal": stored and stored.wire()})
+    proposal = bodies.parse(body.raw, protocol.Proposal)
     desk = intake.Intake(session, caller, now=now)
     taken = desk.admit(proposal)
     desk.write()
@@ -189,16 +183,17 @@ def _remember(
 def propose_batch(caller: Caller, body: bodies.Batch, now: Now) -> Response:
     """Take in one proposal per line (NDJSON): all of them or none."""
     keys.require(caller, "agent")
-    mistakes = Mistakes()
+    unread = Mistakes()
     lines = [
         (number, proposal)
         for number, line in _lines(body.raw)
-        if (proposal := mistakes.catch(number, _parse_line, line)) is not None
+        if (proposal := unread.catch(number, _parse_line, line)) is not None
     ]
 
     def take(session: Session) -> list[tuple[int, protocol.Ticket]]:
+        mistakes = Mistakes(unread)
         desk = intake.Intake(session, caller, now=now)
-        desk.expect(proposal for _, proposal in lines)
+        desk.expect([proposal for _, proposal in lines])
         taken = [
             (number, found)
             for number, proposal in lines

@@ -5,6 +5,7 @@ ground is gone. Ends are spread by the worker, each in the lock of its own propo
 happen, a run on a ground that is gone, is refused where the permit is used.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -60,6 +61,17 @@ def check(session: Session, proposal: protocol.Proposal, caller: Principal) -> N
             )
 
 
+def hold(session: Session, ids: Iterable[str]) -> None:
+    """Keep what is depended on from changing until the transaction ends; before the log's lock.
+
+    Storing a dependency takes these locks in any case, but after the log's, while whoever decides
+    on one of these proposals holds it and waits for the log.
+    """
+    statement = select(Proposal.id).where(col(Proposal.id).in_(sorted(set(ids))))
+    locked = statement.order_by(col(Proposal.id)).with_for_update(read=True, key_share=True)
+    session.exec(locked).all()
+
+
 def rows(proposal_id: str, proposal: protocol.Proposal) -> list[dict[str, Any]]:
     """What a new proposal depends on, as columns of `Dependency`."""
     return [
@@ -108,6 +120,11 @@ def check_met(session: Session, row: Proposal) -> None:
             )
 
 
+def is_waiting(session: Session, row: Proposal) -> bool:
+    """Whether a permit cannot be used yet, since what it depends on has not been executed."""
+    return any(one.fate == "waiting" for one in _grounds(session, _needed_by(row)))
+
+
 def _needed_by(row: Proposal) -> ColumnElement[bool]:
     needed = select(Dependency.needed_id).where(Dependency.proposal_id == row.id)
     return col(Proposal.id).in_(needed)
@@ -148,6 +165,7 @@ def _due() -> tuple[ColumnElement[bool], ...]:
     """Dependencies on which something is to be done or that do not matter any more."""
     return (
         col(Dependency.open).is_(True),
+        col(Proposal.source) == "live",
         or_(
             col(Needed.status).in_(OVER),
             and_(col(Needed.status) == "permitted", col(NeededPermit.status) == "expired"),

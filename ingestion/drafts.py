@@ -10,6 +10,7 @@ the compare-and-set that later changes need, and its coming is one line of the l
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import insert
@@ -138,10 +139,10 @@ def write(session: Session, drafts: Sequence[Draft], *, actor: str, now: datetim
     for draft in drafts:
         rows.add(tables.Proposal, draft.columns)
         rows.add_text("proposal", draft.id, draft.proposal)
-        rows.add(tables.Dependency, *dependencies.rows(draft.id, draft.proposal))
         routing = _routing(draft, now)
-        if routing is not None:
+        if routing is not None:  # a shadow waits for nothing
             rows.add(tables.Routing, routing)
+            rows.add(tables.Dependency, *dependencies.rows(draft.id, draft.proposal))
         _note(session, draft, routing or {}, actor, now)
         if draft.decision is not None:
             _decide(session, rows, draft, draft.decision, fence, now)
@@ -177,6 +178,8 @@ class _Rows:
 
     def write(self, session: Session) -> None:
         connection = session.connection()
+        # In one order, so that two who write the same ids at once wait for each other in turn.
+        self._rows[tables.Proposal].sort(key=itemgetter("id"))
         for table, rows in self._rows.items():
             if rows:
                 connection.execute(insert(table), rows)

@@ -4,7 +4,7 @@ In: proposals and the key they came with. Out: drafts, written; for what the pol
 once, the decision and permit too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -95,8 +95,11 @@ class Intake:
         self._rates = rates.Gate(session, self._in_force.policy, caller, now=now)
         self._halted: bool | None = None
 
-    def expect(self, proposals: Iterable[protocol.Proposal]) -> None:
-        """Look up at once whether the ids of many proposals are taken."""
+    def expect(self, proposals: Sequence[protocol.Proposal]) -> None:
+        """Look up at once whether the ids of many proposals are taken; hold what they depend on."""
+        needed = {id_ for one in proposals for id_ in one.depends_on}
+        if needed:
+            dependencies.hold(self._session, needed)
         row = tables.Proposal
         ids = [one.id for one in proposals if one.id]
         for first in range(0, len(ids), IDS_AT_ONCE):
@@ -129,6 +132,7 @@ class Intake:
             return known
         self._rates.check(proposal.agent.id)
         self._check(proposal)
+        self._rates.count(proposal.agent.id)
         draft = self._draft(proposal, content_hash)
         self._unwritten.append(draft)
         if proposal.id:
@@ -168,6 +172,7 @@ class Intake:
             raise Malformed(wrong, field="response_schema")
         arguments.check_all(self._in_force, proposal)
         if proposal.depends_on:
+            dependencies.hold(self._session, proposal.depends_on)
             self.write()  # it may depend on what came just before
             dependencies.check(self._session, proposal, self._caller)
 

@@ -73,8 +73,9 @@ def active(session: Session) -> InForce | None:
 
 def at(session: Session, version: str) -> Policy | None:
     """The policy of a version; None of one that was never applied here."""
-    if version in _parsed:
-        return _parsed[version]
+    known = _parsed.get(version)
+    if known is not None:
+        return known
     row = session.get(tables.Policy, version)
     return None if row is None else _parse(row)
 
@@ -92,7 +93,7 @@ _parsed: dict[str, Policy] = {}
 
 def _parse(row: tables.Policy) -> Policy:
     policy = parse(row.text).policy
-    while len(_parsed) >= REMEMBERED:
-        del _parsed[next(iter(_parsed))]
+    if len(_parsed) >= REMEMBERED:
+        _parsed.clear()
     _parsed[row.version] = policy
     return policy

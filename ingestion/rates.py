@@ -33,7 +33,7 @@ class Gate:
         self._meters: dict[str, list[_Meter]] = {}
 
     def check(self, agent_id: str) -> None:
-        """Let one proposal of an agent in.
+        """Refuse one more proposal of an agent where there is no room for it.
 
         Raises:
             Flood: It is over a rate; nothing was written.
@@ -44,11 +44,13 @@ class Gate:
                 lock = {"key_share": True}
                 self._session.get(tables.Principal, self._caller.id, with_for_update=lock)
             self._meters[agent_id] = [_Meter(one, self._room(one, agent_id)) for one in rates]
-        meters = self._meters[agent_id]
-        for meter in meters:
+        for meter in self._meters[agent_id]:
             if meter.room <= 0:
                 raise self._flood(meter, agent_id)
-        for meter in meters:
+
+    def count(self, agent_id: str) -> None:
+        """Count a proposal that was let in and has nothing else against it."""
+        for meter in self._meters[agent_id]:
             meter.room -= 1
             meter.taken += 1
 

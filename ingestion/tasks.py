@@ -50,7 +50,7 @@ def close(session: Session, task: tables.Task, *, actor: str, now: datetime) -> 
 
 
 def drop(session: Session, row: tables.Proposal, *, actor: str, now: datetime) -> None:
-    """Note that there is nothing left to do: it was taken back before it ran."""
+    """Note that there is nothing left to do: it was taken back before it ran, or erased."""
     task = of(session, row.id)
     if task is not None:
         task.status, task.closed_at = "dropped", now

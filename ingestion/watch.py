@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
 
-from ingestion import alarms, events, revocations, store, tables
+from ingestion import alarms, dependencies, events, revocations, store, tables
 
 SILENT, UNUSED = "executing", "permitted"
 
@@ -90,11 +90,12 @@ def _doubt(session: Session, row: tables.Proposal, permit: tables.Permit, now: d
 
 
 def _give_up(session: Session, row: tables.Proposal, permit: tables.Permit, now: datetime) -> None:
-    """Nobody used the permit in time; where people had said yes, they should know."""
+    """Nobody used the permit in time; where people had said yes and it could be used, they should know."""
     events.append(
         session, "permit.expired", actor="worker", now=now, proposal_id=row.id, permit=permit.id
     )
-    if session.get_one(tables.Decision, row.id).by == "people":
+    by = session.get_one(tables.Decision, row.id).by
+    if by == "people" and not dependencies.is_waiting(session, row):
         alarms.sound(
             session,
             "approved_not_executed",

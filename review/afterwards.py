@@ -10,7 +10,8 @@ from sqlmodel import Session, col, func, select
 
 from errata import protocol
 from errata.errors import Conflict, DigestMismatch, Malformed, NotFound
-from ingestion import policies, store, tables, tasks
+from ingestion import arguments, policies, store, tables, tasks
+from ingestion.policy import NO_TOOL
 from review import versions, votes
 from review.votes import Voice
 
@@ -89,10 +90,11 @@ def answer(
     proposal = store.proposal(session, row.id)
     if proposal is None:
         raise NotFound(f"the text of proposal {row.id} has been erased")
-    policy = policies.in_force(session).policy
-    versions.weigh(
-        proposal, review, policy.tool(proposal.action.name).edits_to if proposal.action else ()
-    )
+    in_force = policies.in_force(session)
+    tool = in_force.policy.tool(proposal.action.name) if proposal.action else NO_TOOL
+    vote = versions.weigh(proposal, review, tool.edits_to)
+    if vote.effective.action is not None:
+        arguments.check(in_force, proposal, vote.effective.action, "action")
     votes.keep(session, row, review, voice, now=now)
     tasks.close(session, task, actor=voice.reviewer.id, now=now)
     return row.id

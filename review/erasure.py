@@ -11,7 +11,7 @@ from sqlalchemy import delete, update
 from sqlmodel import Session, col
 
 from errata.errors import Conflict, NotFound
-from ingestion import events, runs, store
+from ingestion import events, runs, store, tasks
 from ingestion.tables import Feedback, Note
 from ingestion.tickets import OPEN
 from review.tables import ArgillaRecord, ReviewPayload
@@ -34,6 +34,7 @@ def erase(session: Session, proposal_ids: Sequence[str], *, actor: str, now: dat
         row = store.load(session, proposal_id)
         if row.status in OPEN and row.source == "live":
             raise Conflict(f"proposal {proposal_id} is open; only decided ones can be erased")
+        tasks.drop(session, row, actor=actor, now=now)
     reviews = session.exec(
         delete(ReviewPayload).where(col(ReviewPayload.proposal_id).in_(proposal_ids))
     ).rowcount

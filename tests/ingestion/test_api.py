@@ -1,10 +1,12 @@
 """The HTTP border: who may call what, and how failures of the database are answered."""
 
+import threading
+import time
 from typing import Any, NamedTuple
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlmodel import func, select
 
 from errata.app import create_app
@@ -35,6 +37,7 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/halt"): EVERYBODY,
     ("POST", "/v1/halt"): {"supervisor", "admin"},
     ("DELETE", "/v1/halt"): {"supervisor", "admin"},
+    ("POST", "/v1/tasks/{task}/review"): {"ann", "supervisor"},
     ("GET", "/v1/queue"): {"ann", "supervisor", "admin", "analyst"},
     ("GET", "/v1/events"): EVERYBODY,
     ("GET", "/v1/shadow"): {"admin", "analyst"},
@@ -73,7 +76,9 @@ def work(api: Api) -> Work:
 def call(api: Api, route: tuple[str, str], headers: dict[str, str], on: Work) -> int:
     waiting, done = on
     method, path = route
-    path = path.format(id=waiting["id"], permit=done["permit"]["id"], alarm="none", run="none")
+    path = path.format(
+        id=waiting["id"], permit=done["permit"]["id"], alarm="none", run="none", task="none"
+    )
     times = {"started_at": "2026-03-01T12:00:00Z", "finished_at": "2026-03-01T12:00:01Z"}
     bodies: dict[str, Any] = {
         "/v1/proposals": action(),
@@ -205,6 +210,16 @@ def test_a_database_that_does_not_answer_in_time_is_a_503_and_nothing_is_half_do
 
 
 @pytest.mark.postgres
+def _until_somebody_waits(connection: Connection) -> None:
+    statement = text(
+        "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        " WHERE NOT granted AND datname = current_database()"
+    )
+    end = time.monotonic() + 30
+    while connection.execute(statement).scalar() == 0 and time.monotonic() < end:
+        time.sleep(0.02)
+
+
 def test_a_deadlock_is_a_503_for_one_and_a_success_for_the_other(
     postgres_database: Database,
 ) -> None:
@@ -214,8 +229,11 @@ def test_a_deadlock_is_a_503_for_one_and_a_success_for_the_other(
         ticket = post(client, people, action()).json()
         given = {"proposal_id": ticket["id"], "digest": ticket["digest"], "verdict": "approve"}
 
+        held = threading.Event()
+
         def act(number: int) -> str:
             if number == 0:
+                held.wait(30)
                 response = client.post(
                     f"/v1/proposals/{ticket['id']}/reviews", json=given, headers=people.ann.headers
                 )
@@ -224,7 +242,8 @@ def test_a_deadlock_is_a_503_for_one_and_a_success_for_the_other(
             try:
                 with postgres_database.engine.begin() as connection:
                     connection.execute(text("SELECT * FROM chainhead FOR UPDATE"))
-                    connection.execute(text("SELECT pg_sleep(0.3)"))
+                    held.set()
+                    _until_somebody_waits(connection)
                     connection.execute(text("SELECT * FROM proposal FOR UPDATE"))
             except Exception:
                 return "the other gave way"

@@ -1,5 +1,6 @@
 """Speculation: what depends on something runs after it, or not at all; on both databases."""
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ from sqlmodel import select
 
 from ingestion import dependencies, tables, watch
 from review import audit, deadlines
-from tests.people import NOW, Api, action, at
+from tests.people import NOW, Api, action, at, together
 
 SMALL = action("transfer", amount=5, to="bob")
 TIMES = {"started_at": "2026-03-01T12:00:00Z", "finished_at": "2026-03-01T12:00:01Z"}
@@ -215,3 +216,33 @@ def test_no_cycle_can_be_made(api: Api) -> None:
         "/v1/proposals/batch", content=b"\n".join(forward), headers=api.people.agent.headers
     )
     assert answer.status_code == 202, "a later line may depend on an earlier one"
+
+
+def test_a_shadow_waits_for_nothing_and_is_ended_by_nothing(api: Api) -> None:
+    live = api.propose()
+    silent = api.propose({**after(SMALL, live), "mode": "shadow", "parent_id": live["id"]})
+    assert api.review(live, "reject").status_code == 201
+    assert spread(api) == 0
+    shown = api.show(silent["id"])
+    assert (shown["status"], "decision" in shown) == ("proposed", False)
+
+
+def test_what_is_decided_and_what_depends_on_it_come_at_once_without_a_deadlock(api: Api) -> None:
+    for _ in range(5):
+        first = api.propose()
+
+        def act(number: int, first: dict[str, Any] = first) -> str:
+            if number == 0:
+                return str(api.review(first, "approve").status_code)
+            lines = "\n".join(json.dumps(after(SMALL, first)) for _ in range(3))
+            headers = api.people.agent.headers
+            if number == 1:
+                return str(
+                    api.client.post(
+                        "/v1/proposals/batch", content=lines, headers=headers
+                    ).status_code
+                )
+            body = after(SMALL, first)
+            return str(api.client.post("/v1/proposals", json=body, headers=headers).status_code)
+
+        assert together(4, act) == {"201": 3, "202": 1}

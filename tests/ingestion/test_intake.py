@@ -271,6 +271,13 @@ def test_null_arguments_survive_the_way_to_the_decision(api: Api) -> None:
     assert ticket["permit"]["digest"] == ticket["digest"]
 
 
+def test_a_key_that_was_used_is_a_conflict_whatever_comes_with_it(api: Api) -> None:
+    api.propose(action(), key="k")
+    headers = {**api.people.agent.headers, "Idempotency-Key": "k"}
+    answer = api.client.post("/v1/proposals", content=b"{", headers=headers)
+    assert (answer.status_code, answer.json()["error"]) == (409, "idempotency_conflict")
+
+
 # --- batches ---
 
 

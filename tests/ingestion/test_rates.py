@@ -140,3 +140,14 @@ def test_many_refusals_at_once_raise_one_alarm(rated: Api) -> None:
         propose(rated)
     assert together(8, lambda _: str(propose(rated).status_code)) == {"429": 8}
     assert raised(rated) == [("flood", "desk")]
+
+
+def test_lines_that_are_wrong_take_no_room_from_the_others(rated: Api) -> None:
+    wrong = {**action(), "agent": {"id": "desk"}, "expires_at": "2020-01-01T00:00:00Z"}
+    lines = [wrong, wrong, *({**action(), "agent": {"id": "desk"}} for _ in range(3))]
+    content = "\n".join(map(json.dumps, lines))
+    headers = rated.people.agent.headers
+    answer = rated.client.post("/v1/proposals/batch", content=content, headers=headers)
+    assert (answer.status_code, [one["line"] for one in answer.json()["lines"]]) == (422, [1, 2])
+    assert raised(rated) == []
+    assert [propose(rated).status_code for _ in range(4)] == [202, 202, 202, 429]

@@ -10,11 +10,13 @@ from typer.testing import CliRunner
 
 from errata.cli import app
 from ingestion import policies, revocations, store, tables
-from review import audit
+from review import audit, erasure
 from tests.people import NOW, Api, Person, action, together
 
 POLICY = """\
 version: 1
+tools:
+  refund: {schema: {type: object, properties: {amount: {type: number, minimum: 0}}}}
 rules:
   - name: small
     when: {action: refund, args.amount: {lt: 100}}
@@ -88,14 +90,22 @@ def test_what_does_not_fit_leaves_the_task_open(desk: Api) -> None:
         say(desk, task, "respond", response=1),
         say(desk, task, "edit", action={"name": "drop", "arguments": {}}),
         say(desk, task | {"id": "unknown"}, "approve"),
+        say(desk, task, "edit", action={"name": "refund", "arguments": {"amount": -5}}),
     ]
-    assert [one.status_code for one in refused] == [403, 403, 409, 422, 422, 422, 404]
+    assert [one.status_code for one in refused] == [403, 403, 409, 422, 422, 422, 404, 422]
     assert len(open_tasks(desk)) == 1
     with desk.database.transaction() as session:
         row = store.hold(session, ticket["id"])
         revocations.undo(session, row, actor="test", now=NOW)
     assert open_tasks(desk) == []
     assert say(desk, task, "approve").status_code == 409
+
+
+def test_what_is_erased_is_no_task_any_more(desk: Api) -> None:
+    ticket = desk.propose(action(amount=5))
+    with desk.database.transaction() as session:
+        erasure.erase(session, [ticket["id"]], actor="test", now=NOW)
+    assert open_tasks(desk) == []
 
 
 def test_of_two_at_once_one_answers(desk: Api) -> None:

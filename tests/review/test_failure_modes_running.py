@@ -71,6 +71,7 @@ def test_failure_mode_03_killed_at_any_line_it_ran_once_or_is_in_doubt_and_never
 
 def test_failure_mode_09_an_approval_that_nobody_carries_out_ends_in_an_alarm(api: Api) -> None:
     asked = api.approved()  # and here the agent is gone
+    api.approved({**action(amount=6), "depends_on": [api.propose()["id"]]})  # could not have run
     small = api.propose(action("transfer", amount=5, to="bob"))
     assert small["decision"]["by"] == "policy"
     ends = datetime.fromisoformat(asked["permit"]["expires_at"])
