@@ -17,6 +17,7 @@ from errata.db import Db, Reading, current
 from errata.errors import ErrataError, Malformed, TooLarge, TooMany
 from ingestion import (
     alarms,
+    beginnings,
     bodies,
     ending,
     halts,
@@ -38,6 +39,15 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 IdempotencyKey = Annotated[str | None, Header(max_length=200)]
+Begin = Annotated[
+    str | None,
+    Header(
+        alias="Errata-Begin",
+        pattern=r"^sha256:[0-9a-f]{64} [0-9A-Za-z_-]{16,100}$",
+        description="Where the policy approves this digest at once, use the permit too: the digest "
+        "and a key, by which a repetition of the request is known.",
+    ),
+]
 
 
 class BatchMistakes(Malformed):
@@ -93,11 +103,12 @@ def propose(
     body: bodies.Single,
     now: Now,
     idempotency_key: IdempotencyKey = None,
+    begin: Begin = None,
 ) -> Response:
     """Take in a proposal: 201 when the policy decides at once, 202 when people will."""
 
     def answer(session: Session) -> Answered:
-        return _propose(session, caller, body, idempotency_key, now)
+        return _propose(session, caller, body, idempotency_key, begin, now)
 
     answered = _commit(answer)
     return bodies.answer(answered.status_code, json.dumps(answered.answer))
@@ -130,18 +141,26 @@ def _propose(
     caller: tables.Principal,
     body: bodies.Body,
     key: str | None,
+    begin: str | None,
     now: datetime,
 ) -> Answered:
+    wish = beginnings.Begin(*begin.split()) if begin is not None else None
     known = intake.repeated(session, caller, key, body.hash) if key is not None else None
     if known is not None:
         stored = store.proposal(session, known.proposal_id)
-        return Answered(known.status_code, {**known.answer, "proposal": stored and stored.wire()})
+        answer = {**known.answer, "proposal": stored and stored.wire()}
+        if wish is not None and beginnings.is_begun(session, known.proposal_id, wish):
+            answer["begun"] = True
+        return Answered(known.status_code, answer)
     proposal = bodies.parse(body.raw, protocol.Proposal)
     desk = intake.Intake(session, caller, now=now)
-    taken = desk.admit(proposal)
+    taken = desk.admit(proposal, wish)
     desk.write()
     place = taken.place if isinstance(taken, Draft) else taken
-    ticket = waits.with_wait(session, _ticket(session, taken), place, now)
+    ticket = tickets.as_of(_ticket(session, taken), now)
+    ticket = waits.with_wait(session, ticket, place, now)
+    if wish is not None and not isinstance(taken, Draft):
+        ticket = beginnings.again(session, ticket, wish, caller, now=now)
     answered = Answered(202 if ticket.decision is None else 201, {"reviews": [], **ticket.wire()})
     if key is not None:
         _remember(session, caller, key, body, answered)
@@ -167,7 +186,12 @@ def _remember(
         body_hash=body.hash,
         proposal_id=answered.answer["id"],
         status_code=answered.status_code,
-        answer={name: value for name, value in answered.answer.items() if name != "proposal"},
+        # Who has begun it is not the answer's to say: the same may be asked with another key to begin.
+        answer={
+            name: value
+            for name, value in answered.answer.items()
+            if name not in {"proposal", "begun"}
+        },
     )
     session.add(row)
     session.flush()
@@ -313,8 +337,4 @@ def recall(
 @router.get("/schemas")
 def schemas() -> dict[str, Any]:
     """The JSON Schemas (2020-12) of the protocol's values."""
-    dialect = "https://json-schema.org/draft/2020-12/schema"
-    return {
-        model.__name__: {"$schema": dialect, **model.model_json_schema()}
-        for model in protocol.VALUES
-    }
+    return protocol.schemas()

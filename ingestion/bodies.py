@@ -119,12 +119,21 @@ def parse(raw: bytes | str, model: type[V]) -> V:
             value out of range; `field` says where.
     """
     value = load(raw)
+    # Before the model looks at it: it could not even name a field with a lone surrogate.
+    check(value)
+    return validate(value, model)
+
+
+def check(value: Any) -> None:
+    """Refuse what JSON cannot carry exactly.
+
+    Raises:
+        Malformed: There is some; `field` says where.
+    """
     try:
-        # Before the model looks at it: it could not even name a field with a lone surrogate.
         check_json(value)
     except ValueError as error:
         raise Malformed(str(error), field=str(error).partition(":")[0]) from error
-    return validate(value, model)
 
 
 def load(raw: bytes | str) -> Any:

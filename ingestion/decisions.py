@@ -267,7 +267,10 @@ def _edit_distance(proposal: protocol.Proposal, version: protocol.Effective) -> 
 def next_fence(session: Session) -> int:
     """One more than every fence before; the log stays locked, so that no two are the same."""
     events.hold(session)
-    return session.exec(select(func.coalesce(func.max(tables.Permit.fence), 0))).one() + 1
+    return session.exec(_HIGHEST_FENCE).one() + 1
+
+
+_HIGHEST_FENCE = select(func.coalesce(func.max(tables.Permit.fence), 0))
 
 
 def permit_values(

@@ -17,7 +17,8 @@ from sqlalchemy import insert
 from sqlmodel import Session, SQLModel
 
 from errata import protocol
-from ingestion import asked, decisions, dependencies, events, tables, tasks, tickets
+from ingestion import asked, beginnings, decisions, dependencies, events, tables, tasks, tickets
+from ingestion.beginnings import Begin
 from ingestion.dependencies import Ground
 from ingestion.lots import Drawn
 from ingestion.waits import Place
@@ -40,6 +41,10 @@ class Draft:
     task: tasks.Sort | None = None
     """The work that it gives people although it is decided."""
     permit: protocol.Permit | None = None
+    begin: Begin | None = None
+    """What the agent runs at once if it may."""
+    begun: bool = False
+    """Whether it may, from the commit on."""
 
     @property
     def id(self) -> str:
@@ -71,6 +76,7 @@ class Draft:
             proposal=self.proposal,
             decision=self.decision,
             permit=self.permit,
+            begun=self.begun or None,
             **tickets.links(self.id),
         )
 
@@ -145,7 +151,7 @@ def write(session: Session, drafts: Sequence[Draft], *, actor: str, now: datetim
             rows.add(tables.Dependency, *dependencies.rows(draft.id, draft.proposal))
         _note(session, draft, routing or {}, actor, now)
         if draft.decision is not None:
-            _decide(session, rows, draft, draft.decision, fence, now)
+            _decide(session, rows, draft, draft.decision, fence, actor, now)
         fence += draft.permit is not None
     rows.write(session)
 
@@ -226,15 +232,30 @@ def _decide(
     draft: Draft,
     decision: protocol.Decision,
     fence: int,
+    actor: str,
     now: datetime,
 ) -> None:
     rows.add(tables.Decision, decisions.values(draft.proposal, decision))
     rows.add_text("decision", draft.id, decision)
     if _runs(draft):
         permit = decisions.permit_values(draft.subject, decision, fence, now, draft.undo_window_s)
-        rows.add(tables.Permit, permit)
         decisions.note_permit(session, decision, permit["id"], now)
-        draft.permit = protocol.Permit.model_validate(permit)
+        rows.add(tables.Permit, _begun(session, draft, permit, actor, now))
     decisions.note(session, decision, "policy", now)
     if draft.task is not None:
         rows.add(tables.Task, tasks.opened(session, draft.id, draft.task, now=now))
+
+
+def _begun(
+    session: Session, draft: Draft, permit: dict[str, Any], actor: str, now: datetime
+) -> dict[str, Any]:
+    """The permit's columns, used by now where the agent may run it at once."""
+    value = protocol.Permit.model_validate(permit)
+    wish = draft.begin
+    draft.begun = wish is not None and beginnings.may(session, wish, draft.proposal, permit, now)
+    draft.permit = value.model_copy(update={"status": "used"}) if draft.begun else value
+    if wish is None or not draft.begun:
+        return permit
+    draft.columns["status"] = "executing"
+    beginnings.note(session, draft.permit, actor, now)
+    return permit | beginnings.used(wish, actor, now)

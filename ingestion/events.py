@@ -23,6 +23,8 @@ GENESIS = "sha256:" + hashlib.sha256(b"errata event log").hexdigest()
 """The `previous` of the first event."""
 
 _PENDING = "errata.events"
+_HELD = "errata.head"
+"""The head, once this transaction has its lock: nobody else moves it then."""
 
 
 def new_id(now: datetime) -> str:
@@ -90,7 +92,13 @@ def hold(session: Session) -> None:
 
 
 def _head(session: Session) -> tuple[int, str]:
-    return session.exec(_HEAD).one()
+    held: tuple[int, str] | None = session.info.get(_HELD)
+    if held is None:
+        seq, hash_ = session.connection().execute(_HEAD).one()
+        held = (seq, hash_)
+        if not session.in_nested_transaction():  # whose end may give the lock up
+            session.info[_HELD] = held
+    return held
 
 
 # Built once: every transaction that changes anything runs these.
@@ -124,6 +132,7 @@ def _chain(session: Session) -> None:
 def _forget(session: Session, transaction: SessionTransaction) -> None:
     if transaction.parent is None:
         session.info.pop(_PENDING, None)
+        session.info.pop(_HELD, None)
 
 
 @contextmanager

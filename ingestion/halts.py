@@ -14,7 +14,17 @@ from ingestion.tables import Halt
 
 def active(session: Session) -> Halt | None:
     """The halt in force, if any."""
-    return session.exec(select(Halt).where(col(Halt.lifted_at).is_(None))).first()
+    return session.exec(_ACTIVE).first()
+
+
+def is_active(session: Session) -> bool:
+    """Whether there is one."""
+    return session.connection().execute(_ANY).first() is not None
+
+
+_ACTIVE = select(Halt).where(col(Halt.lifted_at).is_(None))
+# Built once: whatever may run at once asks. Not as an object of the ORM, which costs twice as much.
+_ANY = select(Halt.id).where(col(Halt.lifted_at).is_(None))
 
 
 def start(session: Session, *, actor: str, now: datetime) -> Halt:
@@ -24,6 +34,7 @@ def start(session: Session, *, actor: str, now: datetime) -> Halt:
     if halt is None:
         halt = Halt(id=events.new_id(now), since=now, by=actor)
         session.add(halt)
+        session.flush()
         events.append(session, "halt.started", actor=actor, now=now)
     return halt
 
@@ -40,4 +51,5 @@ def lift(session: Session, *, actor: str, now: datetime) -> None:
         raise Conflict("nothing is halted")
     halt.lifted_at, halt.lifted_by = now, actor
     session.add(halt)
+    session.flush()
     events.append(session, "halt.lifted", actor=actor, now=now)

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
 from errata import protocol
 from errata.digest import fingerprint
 from errata.errors import Conflict, IdempotencyConflict, Malformed
 from ingestion import (
+    agent_versions,
     arguments,
     decisions,
     dependencies,
@@ -31,6 +33,7 @@ from ingestion import (
     tables,
     tasks,
 )
+from ingestion.beginnings import Begin
 from ingestion.drafts import Draft
 from ingestion.lots import Drawn
 from ingestion.policy import NO_TOOL
@@ -75,6 +78,11 @@ class _Known(NamedTuple):
     """Where it came in this very transaction."""
 
 
+_KNOWN = select(tables.Proposal.content_hash, tables.Proposal.proposed_by).where(
+    tables.Proposal.id == bindparam("id")
+)
+
+
 class Intake:
     """Takes proposals in within one transaction: what they share is read once.
 
@@ -94,6 +102,7 @@ class Intake:
         self._in_force = policies.in_force(session)
         self._rates = rates.Gate(session, self._in_force.policy, caller, now=now)
         self._halted: bool | None = None
+        self._stages: dict[tuple[str, str], agent_versions.Stage | None] = {}
 
     def expect(self, proposals: Sequence[protocol.Proposal]) -> None:
         """Look up at once whether the ids of many proposals are taken; hold what they depend on."""
@@ -111,8 +120,14 @@ class Intake:
             for id_, content_hash, by in self._session.exec(statement):
                 self._known[id_] = _Known(content_hash, by)
 
-    def admit(self, proposal: protocol.Proposal) -> Draft | tables.Proposal:
+    def admit(
+        self, proposal: protocol.Proposal, begin: Begin | None = None
+    ) -> Draft | tables.Proposal:
         """Route a proposal; it is stored at the next `write`.
+
+        Args:
+            proposal: What is asked.
+            begin: What the agent runs at once if it may.
 
         Returns:
             The draft; where it is known with the same content, what there is of it.
@@ -134,6 +149,7 @@ class Intake:
         self._check(proposal)
         self._rates.count(proposal.agent.id)
         draft = self._draft(proposal, content_hash)
+        draft.begin = begin
         self._unwritten.append(draft)
         if proposal.id:
             self._known[proposal.id] = _Known(content_hash, self._caller.id, draft)
@@ -154,7 +170,8 @@ class Intake:
         if proposal.id is None:
             return None
         if proposal.id not in self._known:
-            self.expect([proposal])
+            found = self._session.connection().execute(_KNOWN, {"id": proposal.id}).first()
+            self._known[proposal.id] = None if found is None else _Known(*found)
         known = self._known[proposal.id]
         if known is None:
             return None
@@ -182,7 +199,7 @@ class Intake:
             draft.columns["source"] = shadows.SOURCE
             return draft
         ruling = rule(self._in_force.policy, proposal)
-        draft.drawn = lots.draw(self._held_up(ruling, proposal))
+        draft.drawn = lots.draw(self._watched(self._held_up(ruling, proposal), proposal))
         ruling = draft.drawn.ruling
         limit = self._now + ruling.expires_in
         draft.columns |= {
@@ -223,12 +240,23 @@ class Intake:
         if ruling.route != "auto":
             return ruling
         if self._halted is None:
-            self._halted = halts.active(self._session) is not None
+            self._halted = halts.is_active(self._session)
         if self._halted:
             return ruling._replace(route="queue", reason=HALTED, propensity=1.0)
         if self._is_interrupted(proposal.run_id):
             return ruling._replace(route="queue", reason=runs.INTERRUPTION, propensity=1.0)
         return ruling
+
+    def _watched(self, ruling: Ruling, proposal: protocol.Proposal) -> Ruling:
+        """The ruling with the share of looks that the agent version's stage asks for."""
+        version = proposal.agent.version
+        if ruling.route != "auto" or version is None:
+            return ruling
+        named = (proposal.agent.id, version)
+        if named not in self._stages:
+            self._stages[named] = agent_versions.stage_of(self._session, *named)
+        stage = self._stages[named]
+        return ruling if stage is None else agent_versions.watch(ruling, stage)
 
     def _is_interrupted(self, run_id: str | None) -> bool:
         if run_id is None:

@@ -21,7 +21,16 @@ from errata.errors import (
     PermitUsed,
     TooEarly,
 )
-from ingestion import alarms, dependencies, events, halts, revocations, runs, store, tables
+from ingestion import (
+    alarms,
+    dependencies,
+    events,
+    halts,
+    revocations,
+    runs,
+    store,
+    tables,
+)
 
 
 def consume(
@@ -118,7 +127,7 @@ def _check(session: Session, permit: tables.Permit, digest: str, now: datetime) 
         raise DigestMismatch(
             "the digest is not that of the approved version; the permit is not used"
         )
-    if halts.active(session) is not None:
+    if halts.is_active(session):
         raise Halted("the fleet is halted; the permit is not used")
 
 
@@ -137,6 +146,8 @@ def report(
     """
     permit = _own(session, receipt.permit_id, caller)
     row = store.load(session, permit.proposal_id)
+    if row.status == "executing":  # so there is no receipt yet, and no alarm to settle
+        return _finish(session, receipt, row, permit.digest, caller, now)
     known = session.get(tables.Receipt, permit.id)
     if known is not None and known.status == receipt.status:
         return receipt
@@ -151,20 +162,31 @@ def report(
         )
     if known is not None:
         _forget(session, known)
-    _note(session, receipt, row, now)
-    store.move(session, row, receipt.status, actor=caller.id, now=now)
     if receipt.status != "unknown":
         alarms.settle(session, row.id, actor=caller.id, now=now)
-        return receipt
-    alarms.sound(
-        session,
-        "unknown",
-        agent_id=row.agent_id,
-        proposal_id=row.id,
-        digest=permit.digest,
-        actor=caller.id,
-        now=now,
-    )
+    return _finish(session, receipt, row, permit.digest, caller, now)
+
+
+def _finish(
+    session: Session,
+    receipt: protocol.Receipt,
+    row: tables.Proposal,
+    digest: str,
+    caller: tables.Principal,
+    now: datetime,
+) -> protocol.Receipt:
+    _note(session, receipt, row, now)
+    store.move(session, row, receipt.status, actor=caller.id, now=now)
+    if receipt.status == "unknown":
+        alarms.sound(
+            session,
+            "unknown",
+            agent_id=row.agent_id,
+            proposal_id=row.id,
+            digest=digest,
+            actor=caller.id,
+            now=now,
+        )
     return receipt
 
 

@@ -46,6 +46,7 @@ def apply(session: Session, text: str, *, actor: str, now: datetime) -> InForce:
         row = tables.Policy(version=versioned.version, text=text, applied_at=now, active=True)
     row.active, row.applied_at, row.applied_by = True, now, actor
     session.add(row)
+    session.flush()  # this transaction may go on under it
     events.append(session, "policy.applied", actor=actor, now=now, version=versioned.version)
     return InForce(versioned.policy, versioned.version)
 
@@ -64,9 +65,10 @@ def in_force(session: Session) -> InForce:
 
 def active(session: Session) -> InForce | None:
     """The active policy, or None where none was ever applied."""
-    version = session.exec(_ACTIVE).first()
-    if version is None:
+    found = session.connection().execute(_ACTIVE).first()
+    if found is None:
         return None
+    version: str = found[0]
     policy = _parsed.get(version)
     return InForce(policy or _parse(session.get_one(tables.Policy, version)), version)
 

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from errata import protocol
 from errata.errors import Conflict, NotFound
-from ingestion import events, tables
+from ingestion import events, parked, tables
 
 
 def load(session: Session, proposal_id: str) -> tables.Proposal:
@@ -101,6 +101,18 @@ def permit_value(row: tables.Permit) -> protocol.Permit:
     )
 
 
+def receipt(session: Session, proposal_id: str) -> protocol.Receipt | None:
+    """What came of the run, without its text when that has been erased; None while untold."""
+    statement = select(tables.Receipt).where(tables.Receipt.proposal_id == proposal_id)
+    row = session.exec(statement).first()
+    if row is None:
+        return None
+    body = text(session, "receipt", row.permit_id)
+    if body is not None:
+        return protocol.Receipt.model_validate(body)
+    return protocol.Receipt.model_validate(row.model_dump(exclude={"proposal_id", "received_at"}))
+
+
 def move(
     session: Session,
     row: tables.Proposal,
@@ -153,7 +165,7 @@ class Erased(NamedTuple):
 def erase(session: Session, proposal_ids: Sequence[str], *, actor: str, now: datetime) -> Erased:
     """Erase what was written in these proposals, decisions and receipts; the log stays whole.
 
-    The stages after this one erase their own texts.
+    Saved states that wait for one of them go too, since they hold the same. The stages after this one erase their own texts.
     """
     texts = session.exec(
         delete(tables.Payload).where(col(tables.Payload.proposal_id).in_(proposal_ids))
@@ -161,6 +173,7 @@ def erase(session: Session, proposal_ids: Sequence[str], *, actor: str, now: dat
     texts += session.exec(
         delete(tables.Note).where(col(tables.Note.proposal_id).in_(proposal_ids))
     ).rowcount
+    texts += parked.forget(session, proposal_ids, actor=actor, now=now)
     session.exec(
         delete(tables.Idempotency).where(col(tables.Idempotency.proposal_id).in_(proposal_ids))
     )

@@ -8,7 +8,7 @@ ids, digests, times and closed words and stays.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Index, Integer, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Column, Index, Integer, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from errata.db import Utc
@@ -51,6 +51,24 @@ class Policy(SQLModel, table=True):
     applied_at: datetime = Field(sa_type=Utc)
     applied_by: str | None = None
     active: bool = Field(index=True)
+
+
+class AgentVersion(SQLModel, table=True):
+    """A version of an agent, and how far it is trusted."""
+
+    agent_id: str = Field(primary_key=True)
+    version: str = Field(primary_key=True)
+    stage: str
+    parent: str | None = None
+    """The version that it was made from."""
+    model: str | None = None
+    """Of its weights: the name that proposals state, or a digest."""
+    data: str | None = None
+    """Digest of the bundle that it was trained on."""
+    registered_at: datetime = Field(sa_type=Utc)
+    staged_at: datetime = Field(sa_type=Utc)
+    """When it came to its stage."""
+    staged_by: str
 
 
 class Proposal(SQLModel, table=True):
@@ -303,6 +321,52 @@ class Feedback(SQLModel, table=True):
     at: datetime = Field(sa_type=Utc, index=True)
 
 
+class SavedState(SQLModel, table=True):
+    """Where an agent's framework stopped, sealed, until another process goes on from there."""
+
+    id: str = Field(primary_key=True)
+    """Random: it says nothing, and nobody guesses it."""
+    agent_id: str
+    agent_version: str | None = None
+    owner_id: str = Field(foreign_key="principal.id")
+    """Whose key saved it; nobody else can resume it."""
+    framework_name: str
+    framework_version: str
+    tools: dict[str, str | None] = Field(sa_column=Column(JSON, nullable=False))
+    """Digest of each tool's schema where it was known."""
+    status: str
+    """`parked`, `resumed`, `done`, or `erased`: its time was over, or its texts were to be forgotten."""
+    key: str
+    """Fingerprint of the key that opens `sealed`."""
+    sealed: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    """None once it is `done` or `erased`."""
+    request_key: str
+    """Idempotency key of the request that saved it; made up where there was none."""
+    taken_by: str | None = None
+    """The lease of whoever resumed it last."""
+    taken_key: str | None = None
+    """Idempotency key of that resume: the same request again gets the same lease."""
+    taken_until: datetime | None = Field(default=None, sa_type=Utc)
+    created_at: datetime = Field(sa_type=Utc)
+    expires_at: datetime = Field(sa_type=Utc)
+
+    __table_args__ = (
+        UniqueConstraint("owner_id", "request_key", name="savedstate_once"),
+        Index("savedstate_own", "owner_id", "status", "created_at"),
+        Index("savedstate_due", "status", "expires_at"),
+    )
+
+
+class StateWait(SQLModel, table=True):
+    """A proposal that a saved state waits for."""
+
+    state_id: str = Field(primary_key=True, foreign_key="savedstate.id")
+    proposal_id: str = Field(primary_key=True, foreign_key="proposal.id", index=True)
+    number: int | None = None
+    """Its place in the list that was sent; None: the run waited for it before, so that the content
+    may hold it, and goes when it is erased."""
+
+
 class Idempotency(SQLModel, table=True):
     """The answer given to a request that carried an idempotency key."""
 
@@ -370,5 +434,7 @@ __all__ = [
     "Routing",
     "Run",
     "RunStep",
+    "SavedState",
+    "StateWait",
     "Task",
 ]

@@ -3,6 +3,7 @@
 In: a proposal's row. Out: a ticket, without the reviews that a later stage adds.
 """
 
+from datetime import datetime
 from typing import TypedDict
 
 from sqlmodel import Session
@@ -12,6 +13,8 @@ from ingestion import store, tables
 
 OPEN: frozenset[str] = frozenset({"proposed", "queued", "in_review"})
 """Statuses in which nobody has decided."""
+RUN: frozenset[str] = frozenset({"executed", "failed", "unknown", "undone"})
+"""Statuses after a run."""
 
 
 def ticket(session: Session, row: tables.Proposal) -> protocol.Ticket:
@@ -23,7 +26,16 @@ def ticket(session: Session, row: tables.Proposal) -> protocol.Ticket:
         proposal=store.proposal(session, row.id),
         decision=store.decision(session, row.id),
         permit=store.permit(session, row.id),
+        receipt=store.receipt(session, row.id) if row.status in RUN else None,
     )
+
+
+def as_of(ticket: protocol.Ticket, now: datetime) -> protocol.Ticket:
+    """A ticket whose permit says that its time is over, before the worker has noted it."""
+    permit = ticket.permit
+    if permit is None or permit.status != "issued" or now < permit.expires_at:
+        return ticket
+    return ticket.model_copy(update={"permit": permit.model_copy(update={"status": "expired"})})
 
 
 class Links(TypedDict):

@@ -4,7 +4,7 @@ In: HTTP requests. Out: tickets with their reviews, reviews taken in, the queue.
 """
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -25,13 +25,12 @@ LONGEST_WAIT = 60.0
 """Seconds for which one long poll is held."""
 
 
-def _look(proposal_id: str, bearer: str | None) -> protocol.Ticket:
+def _look(proposal_id: str, bearer: str | None, now: datetime) -> protocol.Ticket:
     """The ticket with its reviews, in a transaction of its own: none is held while waiting."""
     with current().reading() as session:
         caller = keys.authenticate(session, bearer)
         row = store.load(session, proposal_id)
         _check_visible(row, caller)
-        now = datetime.now(UTC)
         ticket = waits.with_wait(session, full_ticket(session, row, now), row, now)
         return _for(session, ticket, row, caller)
 
@@ -40,7 +39,7 @@ def full_ticket(session: Session, row: tables.Proposal, now: datetime) -> protoc
     """A ticket with the reviews that were accepted, and its claim."""
     reviews = votes.stated(session, row.id)
     ticket = tickets.ticket(session, row).model_copy(update={"reviews": reviews})
-    return claims.shown(ticket, row, now)
+    return claims.shown(tickets.as_of(ticket, now), row, now)
 
 
 def _for(
@@ -68,16 +67,19 @@ async def show(
     proposal_id: str,
     request: Request,
     bearer: Bearer,
+    now: Now,
     wait: Annotated[float, Query(ge=0)] = 0,
 ) -> dict[str, Any]:
     """A proposal as it stands; with `wait`, as soon as it is decided."""
     bell: Bell = request.app.state.bell
     loop = asyncio.get_running_loop()
-    end = loop.time() + min(wait, LONGEST_WAIT)
+    begun = loop.time()
+    end = begun + min(wait, LONGEST_WAIT)
     async with bell.listening(proposal_id) as woken:
         while True:
             woken.clear()
-            ticket = await run_in_threadpool(_look, proposal_id, bearer)
+            at = now + timedelta(seconds=loop.time() - begun)
+            ticket = await run_in_threadpool(_look, proposal_id, bearer, at)
             left = end - loop.time()
             if ticket.decision is not None or left <= 0:
                 return wire(ticket)

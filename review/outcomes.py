@@ -25,6 +25,8 @@ PRECEDENCE: tuple[protocol.Verdict, ...] = (
     "approve",
 )
 """Where reviewers differ, the first of these that anyone said decides."""
+DERIVED = "imported: "
+"""How the reason of a decision begins that the file does not state."""
 
 
 class Settled(NamedTuple):
@@ -117,7 +119,7 @@ def _derived(
         effective=vote.effective,
         digest=_digest(history, vote),
         policy_version=history.policy_version,
-        reason=f"imported: {vote.verdict}, reviewed by {names}",
+        reason=f"{DERIVED}{vote.verdict}, reviewed by {names}",
         reviews=protocol.Tally(needed=len(newest), got=len(newest)),
         decided_at=max((moment for moment in moments if moment is not None), default=now),
     )

@@ -15,7 +15,7 @@ from sqlmodel import select
 
 from errata.db import Database
 from errata.errors import Unavailable
-from ingestion import dependencies, watch
+from ingestion import dependencies, parked, watch
 from ingestion.tables import ChainHead
 from review import deadlines, reasking
 from review.argilla import inbox, outbox
@@ -80,6 +80,7 @@ class Worker:
         jobs = [Job(self._expire, EXPIRE_SECONDS), Job(self._watch, EXPIRE_SECONDS)]
         jobs.append(Job(self._ask_again, EXPIRE_SECONDS))
         jobs.append(Job(self._spread, EXPIRE_SECONDS))
+        jobs.append(Job(self._forget, EXPIRE_SECONDS))
         if self._argilla is not None:
             jobs += [
                 Job(self._deliver_news, TICK_SECONDS),
@@ -118,6 +119,13 @@ class Worker:
         if due:
             with self._database.transaction() as session:
                 dependencies.spread(session, now=now())
+
+    def _forget(self) -> None:
+        with self._database.reading() as session:
+            due = parked.is_due(session, now=now())
+        if due:
+            with self._database.transaction() as session:
+                parked.expire(session, now=now())
 
     def _deliver_news(self) -> None:
         """Push and clear as soon as anything happened."""

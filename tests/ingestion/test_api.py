@@ -1,18 +1,19 @@
 """The HTTP border: who may call what, and how failures of the database are answered."""
 
 import threading
-import time
 from typing import Any, NamedTuple
 
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 from sqlmodel import func, select
 
 from errata.app import create_app
 from errata.db import Database
 from ingestion import tables
 from tests.people import Api, People, action, settle_in, together
+from tests.waiting import PATIENCE_S, until
 
 EVERYBODY = {"agent", "ann", "supervisor", "admin", "analyst"}
 
@@ -50,6 +51,10 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("POST", "/v1/runs/{run}/end"): {"agent"},
     ("POST", "/v1/runs/{run}/interrupt"): {"supervisor", "admin"},
     ("POST", "/v1/runs/{run}/resume"): {"supervisor", "admin"},
+    ("GET", "/v1/states"): {"agent"},
+    ("POST", "/v1/states"): {"agent"},
+    ("POST", "/v1/states/{state}/resume"): {"agent"},
+    ("POST", "/v1/states/{state}/done"): {"agent"},
 }
 OPEN_TO_ALL = {
     ("GET", "/healthz"),
@@ -77,7 +82,12 @@ def call(api: Api, route: tuple[str, str], headers: dict[str, str], on: Work) ->
     waiting, done = on
     method, path = route
     path = path.format(
-        id=waiting["id"], permit=done["permit"]["id"], alarm="none", run="none", task="none"
+        id=waiting["id"],
+        permit=done["permit"]["id"],
+        alarm="none",
+        run="none",
+        state="none",
+        task="none",
     )
     times = {"started_at": "2026-03-01T12:00:00Z", "finished_at": "2026-03-01T12:00:01Z"}
     bodies: dict[str, Any] = {
@@ -209,17 +219,15 @@ def test_a_database_that_does_not_answer_in_time_is_a_503_and_nothing_is_half_do
     impatient.close()
 
 
-@pytest.mark.postgres
 def _until_somebody_waits(connection: Connection) -> None:
     statement = text(
         "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
         " WHERE NOT granted AND datname = current_database()"
     )
-    end = time.monotonic() + 30
-    while connection.execute(statement).scalar() == 0 and time.monotonic() < end:
-        time.sleep(0.02)
+    until(lambda: connection.execute(statement).scalar(), "somebody waits for a lock")
 
 
+@pytest.mark.postgres
 def test_a_deadlock_is_a_503_for_one_and_a_success_for_the_other(
     postgres_database: Database,
 ) -> None:
@@ -233,7 +241,7 @@ def test_a_deadlock_is_a_503_for_one_and_a_success_for_the_other(
 
         def act(number: int) -> str:
             if number == 0:
-                held.wait(30)
+                held.wait(PATIENCE_S)
                 response = client.post(
                     f"/v1/proposals/{ticket['id']}/reviews", json=given, headers=people.ann.headers
                 )
@@ -245,7 +253,7 @@ def test_a_deadlock_is_a_503_for_one_and_a_success_for_the_other(
                     held.set()
                     _until_somebody_waits(connection)
                     connection.execute(text("SELECT * FROM proposal FOR UPDATE"))
-            except Exception:
+            except OperationalError:
                 return "the other gave way"
             return "the other went through"
 

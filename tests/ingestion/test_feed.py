@@ -9,11 +9,12 @@ from typing import Any
 
 import httpx2
 import pytest
-from sqlalchemy import text
+from sqlalchemy import QueuePool, text
 
 from errata.db import Database
 from ingestion import ending, intake, keys
 from tests.people import NOW, Api, People, action, proposal
+from tests.waiting import PATIENCE_S, until
 
 
 def read(api: Api, who: str = "admin", **params: Any) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def test_the_feed_needs_a_key(api: Api) -> None:
 
 
 def open_client(server: str, headers: dict[str, str]) -> httpx2.Client:
-    return httpx2.Client(base_url=server, headers=headers, timeout=20)
+    return httpx2.Client(base_url=server, headers=headers, timeout=PATIENCE_S)
 
 
 def propose(server: str, people: People) -> dict[str, Any]:
@@ -111,13 +112,13 @@ def test_a_long_poll_returns_as_soon_as_somebody_decides(server: str, people: Pe
         ThreadPoolExecutor(1) as pool,
     ):
         began = time.monotonic()
-        polled = pool.submit(agent.get, f"/v1/proposals/{ticket['id']}?wait=15")
+        polled = pool.submit(agent.get, f"/v1/proposals/{ticket['id']}?wait=60")
         time.sleep(0.3)
         assert not polled.done()
         review(server, people, ticket, "approve")
         answer = polled.result().json()
     assert answer["decision"]["outcome"] == "approve"
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50
 
 
 def test_a_long_poll_hears_of_what_another_process_did(
@@ -126,7 +127,7 @@ def test_a_long_poll_hears_of_what_another_process_did(
     ticket = propose(server, people)
     elsewhere = Database(database.url)
     with open_client(server, people.agent.headers) as agent, ThreadPoolExecutor(1) as pool:
-        polled = pool.submit(agent.get, f"/v1/proposals/{ticket['id']}?wait=15")
+        polled = pool.submit(agent.get, f"/v1/proposals/{ticket['id']}?wait=60")
         time.sleep(0.3)
         with elsewhere.transaction() as session:
             ending.cancel(session, ticket["id"], people.agent.principal, now=NOW)
@@ -140,7 +141,7 @@ def test_a_long_poll_ends_when_its_time_is_over(server: str, people: People) -> 
         began = time.monotonic()
         answer = agent.get(f"/v1/proposals/{ticket['id']}?wait=0.4")
     assert answer.json()["status"] == "queued"
-    assert 0.4 <= time.monotonic() - began < 10
+    assert 0.4 <= time.monotonic() - began < 50
 
 
 def test_those_who_wait_hold_no_connection_to_the_database(
@@ -150,14 +151,12 @@ def test_those_who_wait_hold_no_connection_to_the_database(
     with ThreadPoolExecutor(40) as pool, open_client(server, people.agent.headers) as agent:
         newest = agent.get("/v1/events").json()["after"]
         paths = [
-            f"/v1/proposals/{ticket['id']}?wait=15",
-            f"/v1/events?after={newest}&wait=15",
+            f"/v1/proposals/{ticket['id']}?wait=60",
+            f"/v1/events?after={newest}&wait=60",
         ]
         waiting = [pool.submit(agent.get, paths[n % 2]) for n in range(40)]  # the pool has 30
-        deadline = time.monotonic() + 10
-        while (held := database.engine.pool.checkedout()) and time.monotonic() < deadline:  # pyright: ignore[reportAttributeAccessIssue]
-            time.sleep(0.01)
-        assert held == 0
+        pool_: QueuePool = database.engine.pool  # pyright: ignore[reportAssignmentType]
+        until(lambda: pool_.checkedout() == 0, "nobody holds a connection")
         review(server, people, ticket, "reject")
         answers = [one.result() for one in waiting]
     assert {one.status_code for one in answers} == {200}
@@ -170,7 +169,7 @@ def test_waiting_goes_on_while_the_database_is_away_for_a_moment(
 ) -> None:
     ticket = propose(server, people)
     with open_client(server, people.agent.headers) as agent, ThreadPoolExecutor(1) as pool:
-        polled = pool.submit(agent.get, f"/v1/proposals/{ticket['id']}?wait=15")
+        polled = pool.submit(agent.get, f"/v1/proposals/{ticket['id']}?wait=60")
         time.sleep(0.2)
         with database.engine.begin() as connection:
             connection.execute(text("ALTER TABLE chainhead RENAME TO away"))

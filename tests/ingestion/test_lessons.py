@@ -78,11 +78,11 @@ def test_the_sdk_hands_the_prompts_to_the_agent(server: str, api: Api) -> None:
     api.review(ticket, "reject", guidance="Ask for the receipt first")
     secret = api.people.agent.secret
     case = Proposal.model_validate(refund(31, "late"))
-    with Client(server, secret, patience=5) as client:
+    with Client(server, secret) as client:
         (prompt,) = client.lessons(case)
 
     async def ask() -> list[str]:
-        async with AsyncClient(server, secret, patience=5) as client:
+        async with AsyncClient(server, secret) as client:
             return await client.lessons(**refund(31, "late"))
 
     assert "Ask for the receipt first" in prompt

@@ -15,6 +15,7 @@ from ingestion import alarms, policies, store, tables, watch
 from review import audit, reasking
 from tests.errata import dying
 from tests.people import POLICY, Api, People, action
+from tests.waiting import PROCESS_S
 
 PATIENCE_S = 900.0
 
@@ -33,7 +34,7 @@ def test_failure_mode_03_killed_at_any_line_it_ran_once_or_is_in_doubt_and_never
     ledger = tmp_path / "ledger"
     ledger.touch()
     command = [sys.executable, dying.__file__, server, people.agent.secret, str(ledger)]
-    died = int(subprocess.run(command, check=True, capture_output=True, timeout=120).stdout)
+    died = int(subprocess.run(command, check=True, capture_output=True, timeout=PROCESS_S).stdout)
     ids = [f"run-{number}" for number in range(died + 1)]
     assert died > 10, "there are more lines than that between the permit and the receipt"
     later = datetime.now(UTC) + timedelta(seconds=PATIENCE_S + 60)
@@ -51,7 +52,7 @@ def test_failure_mode_03_killed_at_any_line_it_ran_once_or_is_in_doubt_and_never
     with database.reading() as session:
         assert raised(session) == {"unknown": len(doubtful)}
 
-    with Client(server, people.agent.secret, patience=2) as client:  # the agent is started again
+    with Client(server, people.agent.secret) as client:  # the agent is started again
         for id_ in ids:
             try:
                 client.run(client.get(id_), lambda _, id_=id_: effects.update([id_]))
@@ -125,7 +126,7 @@ def test_failure_mode_10_under_another_policy_an_approval_is_asked_anew_and_a_re
 def test_failure_mode_22_a_flood_is_refused_and_raised_and_people_see_what_came_before(
     api: Api,
 ) -> None:
-    rates = "rates: [{agent: '*', proposals: 5, per: 1m}]\n"
+    rates = "rates: [{agent: '*', proposals: 5, per: 1h}]\n"
     with api.database.transaction() as session:
         reasking.apply(session, POLICY + rates, actor="test", now=datetime.now(UTC))
     sent = [

@@ -1,7 +1,6 @@
 """The worker: it goes on whatever fails, and looks after time without Argilla too."""
 
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,10 +8,12 @@ from sqlmodel import select
 
 from errata.db import Database
 from errata.errors import Unavailable
-from ingestion import intake, permits, policies, store, tables
+from errata.states import Parking
+from ingestion import intake, permits, policies, states, store, tables
 from review import worker
 from review.worker import Argilla, Job, Worker
-from tests.people import People, proposal
+from tests.people import RING, People, proposal
+from tests.waiting import until
 
 
 def test_what_nobody_answers_in_time_ends_without_argilla(
@@ -24,15 +25,38 @@ def test_what_nobody_answers_in_time_ends_without_argilla(
     stop = threading.Event()
     thread = threading.Thread(target=Worker(database, None, 1, stop).run)
     thread.start()
-    end = time.monotonic() + 20
-    outcome = None
-    while outcome is None and time.monotonic() < end:
-        time.sleep(0.02)
+
+    def outcome() -> str | None:
         with database.reading() as session:
-            outcome = session.exec(select(tables.Decision.outcome)).first()
+            return session.exec(select(tables.Decision.outcome)).first()
+
+    ended = until(outcome, "a decision")
     stop.set()
     thread.join()
-    assert outcome == "expired"
+    assert ended == "expired"
+
+
+def test_a_state_that_nobody_resumed_in_time_is_erased(database: Database, people: People) -> None:
+    long_ago, agent = datetime.now(UTC) - timedelta(days=31), people.agent.principal
+    stated = {"agent": "desk", "framework": {"name": "a", "version": "1"}, "content": {}}
+    with database.transaction() as session:
+        asked = intake.take(session, proposal(), agent, now=long_ago).row.id
+        parking = Parking.model_validate({**stated, "proposals": [asked]})
+        id_ = states.park(session, RING, parking, agent, now=long_ago).id
+    stop = threading.Event()
+    thread = threading.Thread(target=Worker(database, None, 1, stop).run)
+    thread.start()
+
+    def forgotten() -> tables.SavedState | None:
+        with database.reading() as session:
+            kept = session.get_one(tables.SavedState, id_)
+        return None if kept.status == "parked" else kept
+
+    kept = until(forgotten, "the state is forgotten")
+    stop.set()
+    thread.join()
+    assert kept is not None
+    assert (kept.status, kept.sealed) == ("erased", None)
 
 
 def test_the_worker_watches_over_runs_and_asks_again_under_another_policy(
@@ -53,15 +77,14 @@ def test_the_worker_watches_over_runs_and_asks_again_under_another_policy(
     stop = threading.Event()
     thread = threading.Thread(target=Worker(database, None, 1, stop, execution_limit=60).run)
     thread.start()
-    end = time.monotonic() + 20
-    seen: tuple[str, int] = ("executing", 0)
-    while seen != ("unknown", 1) and time.monotonic() < end:
-        time.sleep(0.02)
+
+    def seen() -> tuple[str, int]:
         with database.reading() as session:
-            seen = store.load(session, silent.id).status, store.load(session, waiting.id).round
+            return store.load(session, silent.id).status, store.load(session, waiting.id).round
+
+    until(lambda: seen() == ("unknown", 1), "the run is unknown, the question asked anew")
     stop.set()
     thread.join()
-    assert seen == ("unknown", 1)
 
 
 def test_an_argilla_that_is_not_there_stops_nothing_else(
@@ -71,13 +94,10 @@ def test_an_argilla_that_is_not_there_stops_nothing_else(
     nowhere = Argilla("http://127.0.0.1:9", "key", "errata", None)
     thread = threading.Thread(target=Worker(sqlite_database, nowhere, 0.05, stop).run)
     thread.start()
-    end = time.monotonic() + 20
-    while "will be tried again" not in caplog.text and time.monotonic() < end:
-        time.sleep(0.02)
+    until(lambda: "will be tried again" in caplog.text, "a step that failed")
     assert thread.is_alive()
     stop.set()
     thread.join()
-    assert "will be tried again" in caplog.text
 
 
 @pytest.mark.parametrize("error", [Unavailable("away"), ValueError("a fault of ours")])
