@@ -505,11 +505,15 @@ class Ticket(Value):
     """None when its payload has been erased."""
     decision: Decision | None = None
     permit: Permit | None = None
+    receipt: Receipt | None = None
+    """What came of its run, once that was said."""
     reviews: tuple[StatedReview, ...] = ()
     estimated_wait_s: float | None = None
     """None where nothing is known."""
     claimed_until: Moment | None = None
     """Until when somebody works on it, unless they renew it."""
+    begun: bool | None = None
+    """True where the request that this answers has used the permit: run it now."""
     poll_url: str | None = None
     review_url: str | None = None
     events_url: str | None = None
@@ -517,3 +521,9 @@ class Ticket(Value):
 
 VALUES: tuple[type[Value], ...] = (Proposal, Review, Decision, Permit, Receipt, Ticket)
 """The values whose JSON Schemas are published at /v1/schemas."""
+
+
+def schemas() -> dict[str, Any]:
+    """The JSON Schemas (2020-12) of the values, by name."""
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {model.__name__: {"$schema": dialect, **model.model_json_schema()} for model in VALUES}

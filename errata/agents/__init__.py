@@ -1,1 +1,4 @@
-"""Adapters for agent frameworks: one file each, on the SDK and its framework only."""
+"""Adapters: one for each agent framework, on the SDK and that framework only.
+
+In: tool calls as frameworks tell of them. Out: proposals, and tool bodies that run under permits.
+"""

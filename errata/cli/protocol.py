@@ -1,6 +1,7 @@
-"""`errata protocol …`: check values of the protocol.
+"""`errata protocol …`: check values of the protocol, print its schemas.
 
-In: a file with values as JSON or JSON lines. Out: every mistake by line, field and reason.
+In: a file with values as JSON or JSON lines. Out: every mistake by line, field and reason; the JSON
+Schemas of all values.
 """
 
 import json
@@ -11,12 +12,12 @@ import typer
 
 from errata.cli.options import JsonOption
 
-app = typer.Typer(no_args_is_help=True, help="Check files of protocol values.")
+app = typer.Typer(no_args_is_help=True, help="Check protocol values, print their schemas.")
 
 
 @app.callback()
 def protocol() -> None:
-    """Check files of protocol values."""
+    """Check protocol values, print their schemas."""
 
 
 @app.command()
@@ -58,3 +59,14 @@ def validate(
         )
     if found.mistakes:
         raise typer.Exit(1)
+
+
+@app.command()
+def schemas() -> None:
+    """Print the JSON Schemas (2020-12) of all values, as a server has them at /v1/schemas.
+
+    Example: errata protocol schemas > schemas.json
+    """
+    from errata.protocol import schemas as stated
+
+    typer.echo(json.dumps(stated(), indent=2, sort_keys=True))
