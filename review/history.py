@@ -1,16 +1,24 @@
 """The decided work with everything said about it, for the stages that learn and count.
 
 In: the rows of ingestion and review. Out: episodes, streamed in the order of their decisions.
+
+Rows and values in an episode are light: they have the attributes of the tables and of the protocol,
+those that these stages read, and nothing else. A million of them are read in one go.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import namedtuple
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
-from sqlmodel import Session, col, select
+from sqlalchemy import ColumnElement, Select, Text, func, select, tuple_
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlmodel import Session, col
 
 from errata import protocol
 from ingestion import store, tables
+from review import stored
 from review.tables import Review, ReviewPayload
 
 
@@ -35,78 +43,288 @@ class Episode(NamedTuple):
     """Whether a receipt says that it ran."""
 
 
-def read(session: Session, *, since: datetime | None = None, batch: int = 500) -> Iterator[Episode]:
+class Key(NamedTuple):
+    """The place of a decision in their order."""
+
+    decided_at: datetime
+    proposal_id: str
+
+
+class Span(NamedTuple):
+    """Decisions that lie together in their order."""
+
+    first: Key
+    last: Key
+    """Part of the span."""
+    size: int
+
+
+Column = InstrumentedAttribute[Any]
+
+
+def _columns(table: type[Any], *names: str) -> list[Column]:
+    return [getattr(table, name) for name in names]
+
+
+def _row(name: str, columns: Sequence[Column]) -> Any:
+    """A type of light rows; `cast` says which table's attributes they have."""
+    return namedtuple(name, [column.key for column in columns])  # pyright: ignore[reportUntypedNamedTuple]
+
+
+_PROPOSAL = _columns(
+    tables.Proposal,
+    *("id", "kind", "mode", "source", "exclude", "agent_id", "agent_version", "model_id"),
+    *("requested_by", "task_id", "group_id", "run_id", "parent_id", "action_name", "risk_level"),
+    *("status", "digest", "policy_version", "created_at", "received_at"),
+)
+_DECISION = _columns(
+    tables.Decision,
+    *("proposal_id", "outcome", "by", "digest", "policy_version", "needed", "got"),
+    *("unchanged", "edit_distance", "decided_at"),
+)
+_REVIEW = _columns(
+    Review,
+    *("id", "proposal_id", "round", "digest", "verdict", "reviewer", "reviewer_role", "surface"),
+    *("accepted", "void", "counted", "opened_at", "first_action_at", "decided_at", "received_at"),
+)
+_PARENT = [column.key for column in _PROPOSAL].index("parent_id")
+_ProposalRow = _row("_ProposalRow", _PROPOSAL)
+_DecisionRow = _row("_DecisionRow", _DECISION)
+_ReviewRow = _row("_ReviewRow", _REVIEW)
+
+_proposal = stored.reader(protocol.Proposal)
+_decision = stored.reader(protocol.Decision)
+_review = stored.reader(protocol.Review)
+
+_Stated, _Decided = aliased(tables.Payload), aliased(tables.Payload)
+_ORDER = (col(tables.Decision.decided_at), col(tables.Decision.proposal_id))
+
+
+def read(
+    session: Session,
+    *,
+    since: datetime | None = None,
+    after: int | None = None,
+    until: int | None = None,
+    span: Span | None = None,
+    telling: bool = False,
+    parents: "Parents | None" = None,
+    batch: int = 1000,
+) -> Iterator[Episode]:
     """Stream decided proposals.
 
     Args:
         session: A reading transaction.
         since: Only decisions at or after this time.
-        batch: Episodes held in memory at a time.
+        after: Only decisions that the log tells of after this event.
+        until: Only those that it does not tell of after this event.
+        span: Only decisions of this span.
+        telling: Only what tells of its reviewers: planted work, candidates, imported work.
+        parents: Is told beforehand what will be asked of it.
+        batch: Episodes whose rows are held in memory at a time.
 
     Yields:
         Episodes in the order of (decided_at, id).
     """
-    statement = (
-        select(tables.Decision, tables.Proposal)
-        .join(tables.Proposal)
-        .order_by(col(tables.Decision.decided_at), col(tables.Decision.proposal_id))
+    chosen = _chosen(since=since, after=after, until=until, span=span)
+    if telling:
+        chosen.append(
+            (col(tables.Proposal.exclude) == "honeypot")
+            | (col(tables.Proposal.kind) == "candidates")
+            | (col(tables.Decision.by) == "import")
+        )
+    statement = _decisions().where(*chosen).order_by(*_ORDER)
+    found = session.connection().execute(statement, execution_options={"yield_per": batch})
+    for page in found.partitions(batch):
+        if parents is not None:
+            parents.prepare(row[_PARENT] for row in page)
+        yield from _assemble(session, page)
+
+
+def spans(session: Session, *, size: int, after: int | None = None) -> list[Span]:
+    """Cut the decisions into spans, such that several readers can share them.
+
+    The same decisions give the same spans.
+
+    Args:
+        session: A reading transaction.
+        size: Decisions of a span; the last may have fewer.
+        after: Only decisions that the log tells of after this event.
+    """
+    place = func.row_number().over(order_by=_ORDER).label("place")
+    numbered = select(*_ORDER, place).where(*_chosen(after=after)).subquery()
+    total = session.connection().execute(select(func.count()).select_from(numbered)).scalar_one()
+    ends = select(numbered.c.decided_at, numbered.c.proposal_id, numbered.c.place).where(
+        (numbered.c.place % size).in_([0, 1 % size]) | (numbered.c.place == total)
     )
-    if since is not None:
-        statement = statement.where(col(tables.Decision.decided_at) >= since)
-    rows = session.exec(statement.execution_options(yield_per=batch))
-    for page in rows.partitions(batch):
-        yield from _assemble(session, [(decision, proposal) for decision, proposal in page])
+    found: list[Span] = []
+    first: Key | None = None
+    for at, id_, number in session.connection().execute(ends.order_by(numbered.c.place)):
+        key = Key(at, id_)
+        first = first or key
+        if number % size == 0 or number == total:
+            found.append(Span(first, key, (number - 1) % size + 1))
+            first = None
+    return found
+
+
+def many(session: Session, ids: Iterable[str]) -> dict[str, Episode]:
+    """Decided proposals by id; those undecided or not there are left out."""
+    found: dict[str, Episode] = {}
+    wanted = sorted(set(ids))
+    for start in range(0, len(wanted), 500):
+        few = wanted[start : start + 500]
+        statement = _decisions().where(col(tables.Decision.proposal_id).in_(few))
+        page = session.connection().execute(statement).all()
+        found |= {episode.row.id: episode for episode in _assemble(session, page)}
+    return found
 
 
 def one(session: Session, proposal_id: str) -> Episode | None:
     """One decided proposal; None while undecided or where there is none."""
+    return many(session, [proposal_id]).get(proposal_id)
+
+
+class Parents:
+    """Finds what a retry is the retry of, for many at a time.
+
+    Called with an id it answers as `one`; what `prepare` has fetched costs no query.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._known: dict[str, Episode | None] = {}
+
+    def prepare(self, ids: Iterable[str | None]) -> None:
+        """Fetch these and all that they go back to, and forget what was fetched before."""
+        self._known = {}
+        missing = {id_ for id_ in ids if id_ is not None}
+        while missing:
+            found = many(self._session, missing)
+            self._known |= {id_: found.get(id_) for id_ in missing}
+            further = {episode.row.parent_id for episode in found.values()}
+            missing = {id_ for id_ in further if id_ is not None and id_ not in self._known}
+
+    def __call__(self, proposal_id: str) -> Episode | None:
+        """One decided proposal; None while undecided or where there is none."""
+        if proposal_id not in self._known:
+            self._known[proposal_id] = one(self._session, proposal_id)
+        return self._known[proposal_id]
+
+
+def newest(session: Session) -> tuple[int, str] | None:
+    """The log's newest event of a decision, as its number and hash; None where there is none."""
     statement = (
-        select(tables.Decision, tables.Proposal)
+        select(*_columns(tables.Event, "seq", "hash"))
+        .where(col(tables.Event.type) == "proposal.decided")
+        .order_by(col(tables.Event.seq).desc())
+        .limit(1)
+    )
+    row = session.connection().execute(statement).first()
+    return None if row is None else (row.seq, row.hash)
+
+
+def event_hash(session: Session, seq: int) -> str | None:
+    """The hash of an event of the log; None where there is none."""
+    statement = select(*_columns(tables.Event, "hash")).where(col(tables.Event.seq) == seq)
+    return session.connection().execute(statement).scalar()
+
+
+def reviewers(session: Session) -> list[str]:
+    """Everybody who gave an accepted review, in the order of their first ones."""
+    first = func.min(col(Review.received_at)), func.min(col(Review.id))
+    statement = (
+        select(col(Review.reviewer))
+        .where(col(Review.accepted))
+        .group_by(Review.reviewer)
+        .order_by(*first)
+    )
+    return list(session.connection().execute(statement).scalars())
+
+
+def _told(after: int) -> Select[Any]:
+    """Proposals of whose decision the log tells after an event."""
+    return select(col(tables.Event.proposal_id)).where(
+        col(tables.Event.seq) > after, col(tables.Event.type) == "proposal.decided"
+    )
+
+
+def _chosen(
+    *,
+    since: datetime | None = None,
+    after: int | None = None,
+    until: int | None = None,
+    span: Span | None = None,
+) -> list[ColumnElement[bool]]:
+    at = col(tables.Decision.decided_at)
+    conditions: list[ColumnElement[bool]] = []
+    if since is not None:
+        conditions.append(at >= since)
+    if after is not None:
+        conditions.append(col(tables.Decision.proposal_id).in_(_told(after)))
+    if until is not None:
+        conditions.append(col(tables.Decision.proposal_id).not_in(_told(until)))
+    if span is not None:
+        # The times alone as well, since not every database uses an index for a comparison of pairs.
+        conditions += [at >= span.first.decided_at, at <= span.last.decided_at]
+        conditions += [tuple_(*_ORDER) >= span.first, tuple_(*_ORDER) <= span.last]
+    return conditions
+
+
+def _decisions() -> Any:
+    """Decisions with their proposals and both texts, which stay text."""
+    stated, decided = (sql_cast(each.body, Text) for each in (_Stated, _Decided))
+    return (
+        select(*_PROPOSAL, *_DECISION, stated, decided)
+        .select_from(tables.Decision)
         .join(tables.Proposal)
-        .where(tables.Decision.proposal_id == proposal_id)
-    )
-    page = [(decision, proposal) for decision, proposal in session.exec(statement)]
-    return next(_assemble(session, page), None)
-
-
-def _assemble(
-    session: Session, page: list[tuple[tables.Decision, tables.Proposal]]
-) -> Iterator[Episode]:
-    ids = [proposal.id for _, proposal in page]
-    texts = {
-        (row.owner, row.id): row.body
-        for row in session.exec(
-            select(tables.Payload).where(col(tables.Payload.proposal_id).in_(ids))
+        .outerjoin(
+            _Stated,
+            (col(_Stated.owner) == "proposal") & (col(_Stated.id) == col(tables.Proposal.id)),
         )
-    }
+        .outerjoin(
+            _Decided,
+            (col(_Decided.owner) == "decision") & (col(_Decided.id) == col(tables.Proposal.id)),
+        )
+    )
+
+
+def _assemble(session: Session, page: Sequence[Any]) -> Iterator[Episode]:
+    """The episodes of some rows; each is made when it is asked for, so that few are in memory."""
+    ids = [row[0] for row in page]
     heard = _reviews(session, ids)
-    receipts = session.exec(
-        select(tables.Receipt.proposal_id).where(
-            col(tables.Receipt.proposal_id).in_(ids), tables.Receipt.status == "executed"
-        )
+    receipts = select(col(tables.Receipt.proposal_id)).where(
+        col(tables.Receipt.proposal_id).in_(ids), col(tables.Receipt.status) == "executed"
     )
-    ran = set(receipts)
-    for decision_row, row in page:
-        body = texts.get(("proposal", row.id))
+    ran = set(session.connection().execute(receipts).scalars())
+    here, there = len(_PROPOSAL), len(_PROPOSAL) + len(_DECISION)
+    for row in page:
+        id_, stated, decided = row[0], row[there], row[there + 1]
+        decision_row = cast(tables.Decision, _DecisionRow._make(row[here:there]))
         yield Episode(
-            row=row,
-            proposal=None if body is None else protocol.Proposal.model_validate(body),
-            decision_row=decision_row,
-            decision=store.decision_value(decision_row, texts.get(("decision", row.id))),
-            reviews=tuple(heard.get(row.id, ())),
-            executed=row.id in ran,
+            cast(tables.Proposal, _ProposalRow._make(row[:here])),
+            None if stated is None else _proposal(stated),
+            decision_row,
+            store.decision_value(decision_row, None) if decided is None else _decision(decided),
+            tuple(map(_said, heard.get(id_, ()))),
+            id_ in ran,
         )
 
 
-def _reviews(session: Session, ids: Iterable[str]) -> dict[str, list[Heard]]:
+def _reviews(session: Session, ids: Sequence[str]) -> dict[str, list[Any]]:
     statement = (
-        select(Review, ReviewPayload)
+        select(*_REVIEW, sql_cast(ReviewPayload.body, Text))
+        .select_from(Review)
         .join(ReviewPayload, isouter=True)
-        .where(col(Review.proposal_id).in_(list(ids)), col(Review.accepted))
+        .where(col(Review.proposal_id).in_(ids), col(Review.accepted))
         .order_by(col(Review.received_at), col(Review.id))
     )
-    found: dict[str, list[Heard]] = {}
-    for row, text in cast(Iterable[tuple[Review, ReviewPayload | None]], session.exec(statement)):
-        review = None if text is None else protocol.Review.model_validate(text.body)
-        found.setdefault(row.proposal_id, []).append(Heard(row, review))
+    found: dict[str, list[Any]] = {}
+    for row in session.connection().execute(statement):
+        found.setdefault(row.proposal_id, []).append(row)
     return found
+
+
+def _said(row: Any) -> Heard:
+    body = row[-1]
+    return Heard(cast(Review, _ReviewRow._make(row[:-1])), None if body is None else _review(body))

@@ -4,30 +4,38 @@ In: episodes. Out: a folder with `<kind>/train-*`, `<kind>/test-*`, `README.md` 
 The same decisions give the same bytes.
 """
 
-import hashlib
-import json
+import errno
 import tempfile
-from collections import Counter
-from collections.abc import Iterable
-from contextlib import closing
-from datetime import datetime
-from importlib.metadata import version
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from errata.digest import canonical
-from errata.errors import Conflict, Malformed
-from review.history import Episode
-from training import card, columns, pairs, shards, votes
-from training.columns import Split
-from training.pairs import Drop, Kind, Parents, Row
-from training.preferences import Strategy
-from training.reasons import REASONS, Reason
-from training.shards import File, Format, Shards
+import numpy as np
+from numpy.typing import NDArray
 
-SALT = "errata split 1"
-"""Another salt would move rows between train and test."""
-MANIFEST = "manifest.json"
+from errata.errors import Conflict, Malformed, Unavailable
+from review.history import Episode
+from training import card, features, keys, manifests, parts, shards, sources, splits
+from training.columns import Split
+from training.grounds import Parents
+from training.hygiene import balance, single
+from training.hygiene.checks import Care, Check, Finding
+from training.hygiene.sweep import sweep
+from training.hygiene.whole import PERMUTATIONS
+from training.keys import Keys
+from training.manifests import Made
+from training.parts import Part, Wanted
+from training.people import People
+from training.preferences import Strategy
+from training.reasons import Reason
+from training.rows import Kind
+from training.shards import File, Format, Plan
+from training.sources import Source
+
+MANIFEST = manifests.NAME
+SPLITS: tuple[Split, ...] = ("train", "test")
 
 
 class Bundle(NamedTuple):
@@ -40,91 +48,150 @@ class Bundle(NamedTuple):
     """Decisions, or pairs of one, that gave no row."""
     digest: str
     """`sha256:` and the hex hash of the manifest, which names the hash of every file."""
+    findings: Mapping[Check, Finding] = {}
+    """What the checks found, by check that was run."""
+    warnings: tuple[str, ...] = ()
+    """What a person should know before training."""
 
 
-class _Seen:
-    """What the manifest says about the decisions that were read."""
+def export(episodes: Iterable[Episode], out: Path, *, parents: Parents, **options: Any) -> Bundle:
+    """Write a bundle of episodes in hand; see `write`.
 
-    def __init__(self) -> None:
-        self.decisions = 0
-        self.first: datetime | None = None
-        self.last: datetime | None = None
-        self.policies: set[str] = set()
-        self.reviewers: dict[str, str] = {}
-        self.dropped: Counter[Reason] = Counter()
-        self.without_context = 0
-
-    def over(self, episodes: Iterable[Episode]) -> Iterable[Episode]:
-        """The episodes, noted while they pass."""
-        for episode in episodes:
-            decision = episode.decision_row
-            self.decisions += 1
-            self.policies.add(decision.policy_version)
-            self.first = min(self.first or decision.decided_at, decision.decided_at)
-            self.last = max(self.last or decision.decided_at, decision.decided_at)
-            yield episode
-
-    def pseudonyms(self, row: Row) -> list[str]:
-        """Numbers in the order of appearance: unlike hashes of names they cannot be guessed."""
-        names = {heard.row.reviewer for heard in votes.counted(row.episode)}
-        return [
-            self.reviewers.setdefault(name, f"reviewer-{len(self.reviewers) + 1}")
-            for name in sorted(names)
-        ]
+    Args:
+        episodes: The decided work, read once.
+        out: The folder to make.
+        parents: Finds the refused first attempt of a retry, see `review.history.one`.
+        options: As `write` takes them.
+    """
+    return write(sources.Given(episodes, parents), out, **options)
 
 
-def export(
-    episodes: Iterable[Episode],
+def write(
+    source: Source,
     out: Path,
     *,
-    parents: Parents,
     kind: Kind,
     split: float = 0.1,
     strategy: Strategy = "best_worst",
     format_: Format = "parquet",
     force: bool = False,
+    people: People | None = None,
+    care: Care | None = None,
 ) -> Bundle:
     """Write a bundle.
 
-    Episodes are read once and a batch of rows is held at a time. The folder appears whole: it is
-    written beside `out` and then renamed.
+    A batch of rows is held at a time. The folder appears whole: it is written beside `out` and then
+    renamed.
 
     Args:
-        episodes: The decided work, see `review.history.read`.
+        source: Where the decided work comes from.
         out: The folder to make.
-        parents: Finds the refused first attempt of a retry, see `review.history.one`.
         kind: What to export.
         split: Share of the groups that go to the test split, 0 up to but not including 1.
         strategy: Which pairs are taken from candidates.
-        format_: `parquet` or `jsonl`.
+        format_: `parquet`, `jsonl`, or `openai` for the lines that its fine-tuning takes.
         force: Replace an older bundle at `out`.
+        people: What is known of the reviewers, see `people.look`.
+        care: What to look for in the rows, and what to do about it.
 
     Raises:
-        Malformed: `split` is no such share.
+        Malformed: `split` is no such share, or the format has no form for the kind.
         Conflict: `out` exists, or with `force` is something else than a bundle.
     """
     if not 0 <= split < 1:
         raise Malformed(f"the test share must be at least 0 and below 1, not {split}", "split")
+    if format_ == "openai" and kind not in {"sft", "dpo"}:
+        raise Malformed(f"OpenAI has no form for {kind}; it takes sft and dpo", "format")
+    wanted = Wanted(kind, strategy, split, people or People(), care or Care())
+    single.prepare(wanted.care)
     out = out.absolute()
     _check_free(out, force=force)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
+    with (
+        _room(out),
+        tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside,
+    ):
         folder = Path(beside) / "new"
-        (folder / kind).mkdir(parents=True)
-        seen = _Seen()
-        found = pairs.read(seen.over(episodes), parents=parents, kind=kind, strategy=strategy)
-        filled = _fill(folder, found, seen, kind=kind, share=split, format_=format_)
-        dropped: dict[Reason, int] = {r: seen.dropped[r] for r in REASONS if seen.dropped[r]}
-        readme = card.write(
-            kind, format_, rows=filled.rows, dropped=dropped, without_context=seen.without_context
-        )
-        (folder / "README.md").write_text(readme, encoding="utf-8")
-        config = {"format": format_, "salt": SALT, "split": split, "strategy": strategy}
-        manifest = _manifest(kind, filled, dropped, seen, config)
-        (folder / MANIFEST).write_text(manifest, encoding="utf-8")
+        made = _make(source, Path(beside), wanted, format_)
+        (folder / "README.md").write_text(card.write(made, format_), encoding="utf-8")
+        text = manifests.text(made, _config(wanted, format_), source)
+        (folder / manifests.NAME).write_text(text, encoding="utf-8")
         _check_free(out, force=force)  # somebody may have made it meanwhile
         _put(folder, out, Path(beside) / "old")
-    return Bundle(out, kind, filled.rows, dropped, _digest(manifest.encode()))
+    return Bundle(
+        out,
+        kind,
+        made.rows,
+        dict(made.seen.dropped),
+        manifests.digest(text.encode()),
+        made.swept.findings,
+        tuple(made.balance.warnings(sum(made.rows.values()))),
+    )
+
+
+def _config(wanted: Wanted, format_: Format) -> dict[str, Any]:
+    """What else decides which rows there are, and their order."""
+    config = {"format": format_, "salt": splits.SALT, "split": wanted.share}
+    config |= {"strategy": wanted.strategy}
+    return config | ({"order": parts.ORDER} if wanted.kind == "kto" else {})
+
+
+@contextmanager
+def _room(out: Path) -> Generator[None]:
+    """Say plainly that a disk is full; what was written of the bundle is gone by then."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise
+        raise Unavailable(
+            f"there is no room for {out}: an export needs about twice the size of the bundle "
+            "there; make room or choose another folder"
+        ) from error
+
+
+def _make(source: Source, beside: Path, wanted: Wanted, format_: Format) -> Made:
+    """Write the files of a bundle."""
+    kind, care = wanted.kind, wanted.care
+    folder, staged = beside / "new", beside / "staged"
+    (folder / kind).mkdir(parents=True)
+    staged.mkdir()
+    with sources.hands(source.workers) as do:
+        found = list(source.parts(staged, wanted, do))
+        rows = keys.together(part.keys for part in found)
+        signatures = [np.empty((0, PERMUTATIONS), np.uint32), *(p.signatures for p in found)]
+        swept = sweep(rows, np.concatenate(signatures), care, source.parent)
+        plans = list(_plans(found, rows, swept.kept, kind, format_))
+        staged_files, schema = [part.path for part in found], features.schema(kind)
+        put = partial(shards.write, root=folder, staged=staged_files, schema=schema)
+        files = list(do(put, plans))
+    kept = rows[swept.kept]
+    held = keys.identity(kept)
+    if source.parent is not None:
+        held = np.concatenate([source.parent.rows, held])
+    np.save(folder / manifests.KEYS, np.unique(held))
+    files.append(File(manifests.KEYS, shards.digest(folder / manifests.KEYS), len(kept)))
+    seen = parts.add([part.seen for part in found])
+    counts: dict[Split, int] = {
+        name: int((kept["test"] == (name == "test")).sum()) for name in SPLITS
+    }
+    return Made(wanted, counts, files, seen, swept, balance.of(kept, seen.reviewers))
+
+
+def _plans(
+    made: Sequence[Part], rows: Keys, kept: NDArray[np.int64], kind: Kind, format_: Format
+) -> Iterator[Plan]:
+    """Which row goes to which file."""
+    rows = rows[kept]
+    lengths = [len(part.keys) for part in made]
+    of_part = np.repeat(np.arange(len(made)), lengths)
+    in_part = np.concatenate([np.arange(length) for length in (0, *lengths)])
+    where = np.column_stack([of_part, in_part])
+    for split in SPLITS:
+        chosen = np.flatnonzero(rows["test"] == (split == "test"))
+        if kind == "kto":
+            chosen = chosen[np.argsort(rows["place"][chosen])]
+        yield from shards.plan(kind, format_, split, where[kept[chosen]])
 
 
 def _check_free(out: Path, *, force: bool) -> None:
@@ -132,83 +199,8 @@ def _check_free(out: Path, *, force: bool) -> None:
         return
     if not force:
         raise Conflict(f"{out} exists: choose another folder, or --force to replace the bundle")
-    if not (out / MANIFEST).is_file():
+    if not (out / manifests.NAME).is_file():
         raise Conflict(f"{out} is no bundle, so it is not replaced: choose another folder")
-
-
-class _Filled(NamedTuple):
-    rows: dict[Split, int]
-    files: list[File]
-
-
-def _fill(
-    folder: Path,
-    found: Iterable[Row | Drop],
-    seen: _Seen,
-    *,
-    kind: Kind,
-    share: float,
-    format_: Format,
-) -> _Filled:
-    with (
-        closing(Shards(folder / kind, kind, "train", format_)) as train,
-        closing(Shards(folder / kind, kind, "test", format_)) as test,
-    ):
-        for item in found:
-            if isinstance(item, Drop):
-                seen.dropped[item.reason] += 1
-                continue
-            seen.without_context += not any(turn["content"] for turn in item.prompt)
-            split = split_of(item, share)
-            record = columns.record(item, split, seen.pseudonyms(item))
-            (train if split == "train" else test).add(record)
-    files = [*train.files(folder), *test.files(folder)]
-    return _Filled({"train": train.rows, "test": test.rows}, files)
-
-
-def split_of(row: Row, share: float) -> Split:
-    """The split of a row: the same for all rows of a group, and as the data grow.
-
-    Args:
-        row: The row. Its group is the stated one, else its task, else its prompt.
-        share: Share of the groups in the test split.
-    """
-    own, first = row.episode.row, row.origin.row
-    if group := own.group_id or first.group_id:
-        key = f"group {group}"
-    elif task := own.task_id or first.task_id:
-        key = f"task {task}"
-    else:
-        key = "prompt " + canonical(row.prompt).decode()
-    place = hashlib.sha256(f"{SALT}\n{key}".encode()).digest()
-    return "test" if int.from_bytes(place[:8]) < share * 2**64 else "train"
-
-
-def _manifest(
-    kind: Kind,
-    filled: _Filled,
-    dropped: dict[Reason, int],
-    seen: _Seen,
-    config: dict[str, Any],
-) -> str:
-    # No time of export and no path: they would make the same data look like other data.
-    value = {
-        "schema_version": 1,
-        "kind": kind,
-        "rows": filled.rows,
-        "rows_without_context": seen.without_context,
-        "dropped": dropped,
-        "files": [file._asdict() for file in filled.files],
-        "decisions": {
-            "read": seen.decisions,
-            "first": seen.first.isoformat() if seen.first else None,
-            "last": seen.last.isoformat() if seen.last else None,
-        },
-        "policy_versions": sorted(seen.policies),
-        "exporter": f"errata {version('errata')}",
-        "config": config,
-    }
-    return json.dumps(value, indent=2) + "\n"
 
 
 def _put(folder: Path, out: Path, old: Path) -> None:
@@ -223,27 +215,17 @@ def _put(folder: Path, out: Path, old: Path) -> None:
         raise
 
 
-def _digest(manifest: bytes) -> str:
-    return "sha256:" + hashlib.sha256(manifest).hexdigest()
-
-
 def load(path: Path, kind: Kind) -> Bundle:
     """Look at a bundle and check that its files are those that were exported.
 
     Raises:
         Malformed: It is no bundle of this kind, or a file is missing or changed.
     """
-    try:
-        text = (path / MANIFEST).read_bytes()
-        value = json.loads(text)
-        files = [File(**file) for file in value["files"]]
-        rows, dropped, found = value["rows"], value["dropped"], value["kind"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Malformed(f"{path} is no bundle: make one with `errata export {kind}`") from error
-    if found != kind:
-        raise Malformed(f"{path} is a bundle for {found}: export one with `errata export {kind}`")
-    for file in files:
+    found = manifests.read(path, kind)
+    for file in found.files:
         where = path / file.path
         if not where.is_file() or shards.digest(where) != file.sha256:
             raise Malformed(f"{where} is not the file that was exported: export the bundle again")
-    return Bundle(path, kind, rows, dropped, _digest(text))
+    return Bundle(
+        path, kind, found.rows, found.dropped, found.digest, found.findings, found.warnings
+    )

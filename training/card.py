@@ -8,41 +8,37 @@ from typing import Any
 
 import yaml
 
-from training import columns
-from training.columns import Split
-from training.pairs import Kind
+from training import columns, features, shards
+from training.hygiene.checks import CHECKS, MEANING
+from training.manifests import Made
 from training.reasons import REASONS, Reason
 from training.shards import Format
 
 
 def write(
-    kind: Kind,
+    made: Made,
     format_: Format,
-    *,
-    rows: Mapping[Split, int],
-    dropped: Mapping[Reason, int],
-    without_context: int,
 ) -> str:
     """The card.
 
+    A split without rows has no entry in the head: `datasets` refuses to load one.
+
     Args:
-        kind: What the bundle holds.
-        format_: How its files end.
-        rows: Rows per split. A split without rows has no entry in the head: `datasets` refuses to
-            load one.
-        dropped: What was left out, by reason.
-        without_context: Rows whose prompt says nothing.
+        made: What the bundle holds.
+        format_: The form of its files.
     """
+    kind, rows = made.wanted.kind, made.rows
     files = [
-        {"split": split, "path": f"{kind}/{split}-*.{format_}"}
+        {"split": split, "path": f"{kind}/{split}-*.{shards.ENDING[format_]}"}
         for split, count in rows.items()
         if count
     ]
     head: dict[str, Any] = {"tags": ["errata", "human-feedback", kind]}
     if files:
-        features = columns.features(kind)._to_yaml_list()  # pyright: ignore[reportPrivateUsage]
+        types = features.features(kind)._to_yaml_list()  # pyright: ignore[reportPrivateUsage]
         head["configs"] = [{"config_name": kind, "default": True, "data_files": files}]
-        head["dataset_info"] = [{"config_name": kind, "features": features}]
+        if format_ != "openai":
+            head["dataset_info"] = [{"config_name": kind, "features": types}]
     counts = "\n".join(f"| {split} | {count} |" for split, count in rows.items())
     fields = "\n".join(f"| `{name}` | {columns.MEANING[name]} |" for name in columns.names(kind))
     return f"""---
@@ -60,8 +56,9 @@ the hash of every file and says which decisions the rows come from.
 |---|---|
 {counts}
 
-{_left_out(dropped)}
-{_context(without_context)}
+{_left_out(made.seen.dropped)}
+{_context(made.seen.without_context)}
+{_checks(made)}
 ## Columns
 
 | column | meaning |
@@ -86,4 +83,18 @@ def _context(rows: int) -> str:
     return (
         f"\nRows with an empty prompt: {rows}. Their proposals carried no conversation, message or "
         "goal; a model learns from them what to say, but not when.\n"
+    )
+
+
+def _checks(made: Made) -> str:
+    findings = made.swept.findings
+    lines = "\n".join(
+        f"| {name} | {found.rows} | {found.choice} | {MEANING[name]} |"
+        for name, found in findings.items()
+    )
+    missing = ", ".join(name for name in CHECKS if name not in findings)
+    told = "".join(f"\n- {warning}" for warning in made.warnings)
+    return (
+        "## Checks\n\n| check | rows found | what was done | meaning |\n|---|---|---|---|\n"
+        f"{lines}\n\nNot run: {missing or 'none'}.\n" + (f"\nWarnings:\n{told}\n" if told else "")
     )

@@ -3,7 +3,7 @@
 In: a DPO bundle and a model folder. Out: a model folder.
 
     errata train dpo --data BUNDLE --model MODEL --out OUT
-    torchrun --nproc-per-node 2 .venv/bin/errata train dpo --data BUNDLE --model MODEL --out OUT
+    torchrun --nproc-per-node 2 -m errata train dpo --data BUNDLE --model MODEL --out OUT
 
 Most pairs are a text and its small correction. On such pairs the plain loss lowers the likelihood
 of both sides, since almost every token is in both (Pal et al. 2024, arXiv 2402.13228). So the
@@ -13,16 +13,15 @@ likelihood collapses all the same.
 
 from typing import Any
 
-import torch
 from pydantic import Field
-from torch.utils.data import Sampler, WeightedRandomSampler
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from torch.utils.data import Sampler
 from trl.trainer.dpo_config import DPOConfig as Arguments
 from trl.trainer.dpo_trainer import DPOTrainer
 
-from errata.errors import Malformed
-from training import recipe
+from training import base, draws, result, running
+from training.guard import Guard
 from training.recipe import Recipe, Trained
+from training.running import Start
 
 
 class DpoConfig(Recipe):
@@ -42,89 +41,55 @@ class DpoConfig(Recipe):
 
 
 class Weighted(DPOTrainer):
-    """Draws rows in proportion to their weight; TRL itself takes no weights (its issue #5613)."""
+    """Draws rows in proportion to their weight."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[Any] | None:
         # The argument has lost all columns that the model does not read.
-        weights = list(self.train_dataset["weight"])
-        if len(set(weights)) == 1:
-            return super()._get_train_sampler(train_dataset)  # each row once per epoch
-        # Every process draws the same sequence; accelerate deals it out among them.
-        generator = torch.Generator().manual_seed(self.args.seed)
-        return WeightedRandomSampler(weights, len(weights), generator=generator)
+        return draws.sampler(self) or super()._get_train_sampler(train_dataset)
 
 
-class Guard(TrainerCallback):
-    """Stops a training whose preferred sides have become unlikely."""
-
-    def __init__(self, config: DpoConfig, tokens: float) -> None:
-        self.config = config
-        self.tokens = tokens
-        """Mean length of a preferred side."""
-
-    def on_log(
-        self,
-        args: TrainingArguments,  # noqa: ARG002 - the signature is given
-        state: TrainerState,
-        control: TrainerControl,  # noqa: ARG002
-        logs: dict[str, float] | None = None,
-        **_: Any,
-    ) -> None:
-        """Compare each log with the start, which is the reference model.
-
-        TRL's rewards/chosen is beta * (log p - log p at the start) of the same rows, so its rows do
-        not have to be the same from log to log.
-        """
-        reward = (logs or {}).get("rewards/chosen")
-        if reward is None:
-            return
-        drop = -reward / self.config.beta / self.tokens
-        if drop > self.config.max_drop:
-            raise Malformed(
-                f"stopped at step {state.global_step}: the preferred sides lost {drop:.2f} nats per "
-                f"token (max_drop is {self.config.max_drop}; logps/chosen is now "
-                f"{(logs or {})['logps/chosen']:.1f}). Lower learning_rate, or keep 'sft' in "
-                "loss_type",
-                "learning_rate",
-            )
-
-
-def train(config: DpoConfig) -> Trained:
-    """Teach a model to prefer what people preferred.
+def prepare(config: DpoConfig, begun: Start) -> Weighted:
+    """The trainer, with the pairs that still differ once TRL has cut them to `max_length`.
 
     Raises:
-        Malformed: See `recipe.started`; or no pair fits in `max_length`; or the preferred sides
-            became unlikely.
-        Conflict: `out` holds something.
+        Malformed: There are none.
     """
-    with recipe.started(config, "dpo") as begun:
-        trainer = Weighted(
-            model=str(config.model),
-            args=Arguments(
-                **recipe.arguments(config),
-                beta=config.beta,
-                loss_type=list(config.loss_type),
-                loss_weights=None if config.loss_weights is None else list(config.loss_weights),
-            ),
-            train_dataset=begun.rows,
-            peft_config=recipe.adapter(config),
-        )
-        trainer.train_dataset = trainer.train_dataset.filter(
-            _differs, fn_kwargs={"length": config.max_length}
-        )
-        rows = len(trainer.train_dataset)
-        if rows == 0:
-            raise Malformed(
-                f"no pair differs within max_length = {config.max_length} tokens", "max_length"
-            )
-        tokens = sum(map(len, trainer.train_dataset["chosen_ids"])) / rows
-        trainer.add_callback(Guard(config, tokens))
-        recipe.show(trainer)
-        trainer.train()
-        return recipe.finish(trainer, config, begun, rows)
+    trainer = Weighted(
+        model=str(config.model),
+        args=Arguments(
+            **running.arguments(config, begun),
+            beta=config.beta,
+            loss_type=list(config.loss_type),
+            loss_weights=None if config.loss_weights is None else list(config.loss_weights),
+        ),
+        train_dataset=begun.rows,
+        peft_config=result.adapter(config),
+    )
+    pairs = trainer.train_dataset.filter(_differs, fn_kwargs={"length": config.max_length})
+    if not len(pairs):
+        raise base.too_long(begun.tokenizer, begun.rows, "dpo", config.max_length)
+    trainer.train_dataset = pairs
+    tokens = sum(map(len, pairs["chosen_ids"])) / len(pairs)
+    advice = "Lower learning_rate, or keep 'sft' in loss_type"
+    guard = Guard(beta=config.beta, max_drop=config.max_drop, tokens=tokens, advice=advice)
+    trainer.add_callback(guard)
+    return trainer
 
 
 def _differs(row: dict[str, Any], length: int) -> bool:
     """Whether a pair is still one after TRL has cut it to its length."""
     room = max(length - len(row["prompt_ids"]), 0)
     return row["chosen_ids"][:room] != row["rejected_ids"][:room]
+
+
+def train(config: DpoConfig) -> Trained:
+    """Teach a model to prefer what people preferred.
+
+    Raises:
+        Malformed, Conflict, OSError: See `running.started`.
+        Malformed: See `prepare`; or the preferred sides became unlikely.
+    """
+    with running.started(config, "dpo") as begun:
+        trainer = prepare(config, begun)
+        running.run(trainer, begun)
+        return result.finish(trainer, config, begun, rows=len(running.rows(trainer)))

@@ -5,19 +5,35 @@ a strategy takes from it.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import combinations, product
 from typing import Literal, NamedTuple, TypeVar
 
+import numpy as np
+
 from errata.protocol import Review
+from training import consensus
 
 Strategy = Literal["best_worst", "adjacent", "all", "best_vs_rest"]
 """Which pairs are taken from an order: the best against the worst (one pair), neighbours, every
 pair that was compared, or the best against each of the others."""
-Source = Literal["pairwise", "ranking", "choice"]
+Source = Literal["pairwise", "ranking", "rating", "choice"]
 """What a comparison was read from."""
 Choice = TypeVar("Choice", str, tuple[str, str])
+
+STEP = 0.2
+"""Share of the scale that two ratings must lie apart to say which is better: one step of five."""
+EVEN = 1e-9
+"""Difference of two scores below which they are equal."""
+
+
+class Said(NamedTuple):
+    """What one person said about a set of candidates."""
+
+    review: Review
+    span: float | None = None
+    """What counts as the whole scale of this person's ratings; None: from their lowest to their
+    highest of this set."""
 
 
 class Stance(NamedTuple):
@@ -26,6 +42,8 @@ class Stance(NamedTuple):
     sign: int
     """1: the first is better, -1: the second is, 0: a tie."""
     source: Source
+    gap: float | None = None
+    """How far apart they were rated, as a share of the scale."""
 
 
 class Win(NamedTuple):
@@ -37,7 +55,10 @@ class Win(NamedTuple):
     votes: int
     """Reviews that compared the two; all of the set where it only follows from other wins."""
     agreement: float | None
-    """Share of those reviews that say so; None where it only follows."""
+    """Share of those reviews that say so; None of a single one, and where it only follows."""
+    gap: float | None = None
+    """How far apart they were rated on average, as a share of the scale; None where they were not
+    rated but compared."""
 
 
 class Order(NamedTuple):
@@ -53,7 +74,13 @@ class Order(NamedTuple):
     """By (better, worse), as compared."""
     ties: frozenset[frozenset[str]]
     above: frozenset[tuple[str, str]]
-    """Transitive closure of the wins, without pairs that were judged a tie."""
+    """Transitive closure of the wins, without pairs that were judged a tie; of several people's
+    also without those that the scores contradict."""
+    scores: dict[str, float]
+    """By candidate: Bradley and Terry's score where several people compared; else the others it won
+    against, less those it lost to (Copeland's score)."""
+    ranks: dict[str, int]
+    """By candidate: how many come above it; empty where the set is cyclic."""
     reviews: int
     """Reviews that compared any two."""
     cyclic: bool
@@ -65,69 +92,121 @@ class Order(NamedTuple):
         beaten = {worse for _, worse in self.above}
         return () if self.cyclic else tuple(c for c in self.judged if c not in beaten)
 
-    @property
-    def leads(self) -> Counter[str]:
-        """By candidate: others it won against, less those it lost to (Copeland's score)."""
-        leads: Counter[str] = Counter()
-        for better, worse in self.wins:
-            leads[better] += 1
-            leads[worse] -= 1
-        return leads
+    def gap(self, win: Win) -> float:
+        """How far apart the two of a pair are, 0 to 1.
+
+        Of ratings, as they were rated; else the ranks between them / (candidates - 1).
+        """
+        if win.gap is not None:
+            return min(win.gap, 1.0)
+        # In a circle nobody has a rank: a judgement says no more than that the one is above.
+        steps = self.ranks[win.worse] - self.ranks[win.better] if self.ranks else 1
+        return max(steps, 1) / (len(self.judged) - 1)
 
 
-def order(candidates: Iterable[str], reviews: Iterable[Review]) -> Order:
-    """Add up what reviews say about a set of candidates.
+def order(candidates: Iterable[str], said: Iterable[Said]) -> Order:
+    """Add up what people say about a set of candidates.
 
     Args:
         candidates: Ids in the proposal's order.
-        reviews: Those that count. Of each, a pairwise judgement goes before the ranking and the
-            ranking before the choice of one candidate; unknown ids are passed over.
+        said: What counts. Of each, a pairwise judgement goes before the ranking, the ranking
+            before the choice of one, the choice before ratings under the candidates' ids; unknown
+            ids are passed over.
     """
     ids = tuple(candidates)
-    said = [_stances(ids, review) for review in reviews]
+    stances = [found for one in said if (found := _stances(ids, one))]
     wins: dict[tuple[str, str], Win] = {}
     ties: set[frozenset[str]] = set()
     for pair in combinations(ids, 2):
-        votes = [stances[pair] for stances in said if pair in stances]
-        total = sum(vote.sign for vote in votes)
-        if total == 0:
-            ties.update([frozenset(pair)] if votes else [])
-            continue
-        better, worse = pair if total > 0 else pair[::-1]
-        sign = 1 if total > 0 else -1
-        agreeing = [vote for vote in votes if vote.sign == sign]
-        wins[better, worse] = Win(
-            better, worse, agreeing[0].source, len(votes), len(agreeing) / len(votes)
-        )
-    above = _closure(wins)
+        votes = [each[pair] for each in stances if pair in each]
+        win = _win_of(pair, votes)
+        if win is not None:
+            wins[win.better, win.worse] = win
+        elif votes:
+            ties.add(frozenset(pair))
+    closed = _closure(wins)
+    cyclic = any(better == worse for better, worse in closed)
+    scores = _bradley_terry(ids, stances) if len(stances) > 1 else _copeland(ids, wins)
     compared = {c for pair in [*wins, *ties] for c in pair}
     return Order(
         judged=tuple(c for c in ids if c in compared),
         wins=wins,
         ties=frozenset(ties),
-        above=frozenset(pair for pair in above if frozenset(pair) not in ties),
-        reviews=sum(map(bool, said)),
-        cyclic=any(better == worse for better, worse in above),
+        above=frozenset(
+            (a, b)
+            for a, b in closed
+            if frozenset((a, b)) not in ties and (len(stances) == 1 or scores[a] > scores[b] + EVEN)
+        ),
+        scores=scores,
+        ranks={} if cyclic else {c: sum(worse == c for _, worse in closed) for c in ids},
+        reviews=len(stances),
+        cyclic=cyclic,
     )
 
 
-def _stances(ids: tuple[str, ...], review: Review) -> dict[tuple[str, str], Stance]:
+def _win_of(pair: tuple[str, str], votes: list[Stance]) -> Win | None:
+    total = sum(vote.sign for vote in votes)
+    if total == 0:
+        return None
+    better, worse = pair if total > 0 else pair[::-1]
+    sign = 1 if total > 0 else -1
+    agreeing = [vote for vote in votes if vote.sign == sign]
+    rated = [sign * vote.gap for vote in votes if vote.gap is not None]
+    gap = sum(rated) / len(rated) if len(rated) == len(votes) else None
+    share = len(agreeing) / len(votes) if len(votes) > 1 else None
+    return Win(better, worse, agreeing[0].source, len(votes), share, gap)
+
+
+def _copeland(ids: Iterable[str], wins: Iterable[tuple[str, str]]) -> dict[str, float]:
+    scores = dict.fromkeys(ids, 0.0)
+    for better, worse in wins:
+        scores[better] += 1
+        scores[worse] -= 1
+    return scores
+
+
+def _bradley_terry(
+    ids: tuple[str, ...], stances: list[dict[tuple[str, str], Stance]]
+) -> dict[str, float]:
+    place = {id_: at for at, id_ in enumerate(ids)}
+    wins = np.zeros((len(ids), len(ids)))
+    for each in stances:
+        for (a, b), stance in each.items():
+            wins[place[a], place[b]] += (1 + stance.sign) / 2
+            wins[place[b], place[a]] += (1 - stance.sign) / 2
+    return dict(zip(ids, consensus.bradley_terry(wins).tolist(), strict=True))
+
+
+def _stances(ids: tuple[str, ...], said: Said) -> dict[tuple[str, str], Stance]:
+    review = said.review
     judged = {
         (judgement.a, judgement.b): {"a": 1, "b": -1, "tie": 0}[judgement.winner]
         for judgement in review.pairwise or ()
     }
     tier = {id_: depth for depth, ids in enumerate(review.ranking or ()) for id_ in ids}
+    chosen = (review.candidate, review.response)
+    rated = {id_: value for id_, value in (review.ratings or {}).items() if id_ in ids}
+    span = said.span or max(rated.values(), default=0) - min(rated.values(), default=0)
     stances: dict[tuple[str, str], Stance] = {}
     for a, b in combinations(ids, 2):
+        gap = (rated[a] - rated[b]) / span if span and a in rated and b in rated else None
         if (a, b) in judged or (b, a) in judged:
             # Both orders may have been shown: two answers that contradict each other are a tie.
             total = judged.get((a, b), 0) - judged.get((b, a), 0)
-            stances[a, b] = Stance((total > 0) - (total < 0), "pairwise")
+            stances[a, b] = _stance((total > 0) - (total < 0), "pairwise", gap)
         elif a in tier and b in tier:
-            stances[a, b] = Stance((tier[a] < tier[b]) - (tier[a] > tier[b]), "ranking")
-        elif review.candidate in (a, b):
-            stances[a, b] = Stance(1 if review.candidate == a else -1, "choice")
+            stances[a, b] = _stance((tier[a] < tier[b]) - (tier[a] > tier[b]), "ranking", gap)
+        elif a in chosen or b in chosen:
+            stances[a, b] = _stance(1 if a in chosen else -1, "choice", gap)
+        elif a in rated and b in rated:
+            gap = gap or 0.0
+            stances[a, b] = Stance((gap >= STEP) - (gap <= -STEP), "rating", gap)
     return stances
+
+
+def _stance(sign: int, source: Source, gap: float | None) -> Stance:
+    """Ratings say how far apart two are where they agree on which is better."""
+    return Stance(sign, source, gap if gap is not None and gap * sign > 0 else None)
 
 
 def _closure(wins: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -176,9 +255,8 @@ def _extreme(of: Order, salt: str, chosen: str | None) -> list[Win]:
     winners = {better for better, _ in of.above}
     ends = [(a, b) for a, b in sorted(of.above) if a in of.best and b not in winners]
     ends = [pair for pair in ends if pair[0] == chosen] or ends
-    leads = of.leads
-    widest = max((leads[a] - leads[b] for a, b in ends), default=0)
-    ends = [(a, b) for a, b in ends if leads[a] - leads[b] == widest]
+    widest = max((of.scores[a] - of.scores[b] for a, b in ends), default=0)
+    ends = [(a, b) for a, b in ends if of.scores[a] - of.scores[b] >= widest - EVEN]
     return [_win(of, *pick(ends, salt))] if ends else []
 
 
@@ -198,10 +276,9 @@ def _win(of: Order, better: str, worse: str) -> Win:
 
 
 def foremost(of: Order, salt: str) -> str | None:
-    """One of the best: that with the greatest lead, and among equals the same every time."""
-    leads = of.leads
-    most = max((leads[c] for c in of.best), default=0)
-    return pick([c for c in of.best if leads[c] == most], salt) if of.best else None
+    """One of the best: that with the greatest score, and among equals the same every time."""
+    most = max((of.scores[c] for c in of.best), default=0)
+    return pick([c for c in of.best if of.scores[c] >= most - EVEN], salt) if of.best else None
 
 
 def pick(among: Iterable[Choice], salt: str) -> Choice:

@@ -6,17 +6,18 @@ In: episodes. Out: a reason, or None where the work may be used.
 from typing import Literal
 
 from review.history import Episode
+from training.votes import Standing
 
 Reason = Literal[
     "honeypot",
     "shadow",
     "test",
     "by_policy",
+    "unreliable",
     "refused",
     "unanswered",
     "takeover",
     "question",
-    "click",
     "erased",
     "empty",
     "unchanged",
@@ -30,11 +31,11 @@ REASONS: dict[Reason, str] = {
     "shadow": "shadow mode",
     "test": "test mode",
     "by_policy": "decided by the policy: nobody looked at it",
+    "unreliable": "nobody who is for it reaches the bar for reliability",
     "refused": "refused, which alone says nothing about what would have been right",
     "unanswered": "expired, cancelled or blocked",
     "takeover": "a person took the task over",
-    "question": "a question or an exception: the answer is the person's, not the agent's",
-    "click": "a place on a screen, which is no text",
+    "question": "a question or an exception without a turn of the agent's to learn or to compare",
     "erased": "the text was erased",
     "empty": "the version that counts is empty",
     "unchanged": "approved as proposed: there is nothing it was preferred to",
@@ -46,9 +47,9 @@ REASONS: dict[Reason, str] = {
 """Why a decision, or a pair of one, is not a row."""
 
 
-def unusable(episode: Episode) -> Reason | None:
+def unusable(episode: Episode, standing: Standing) -> Reason | None:
     """Why nothing of an episode may be used, if so."""
-    return excluded(episode) or _undecided(episode) or _wordless(episode)
+    return excluded(episode) or _undecided(episode, standing)
 
 
 def excluded(episode: Episode) -> Reason | None:
@@ -62,27 +63,15 @@ def excluded(episode: Episode) -> Reason | None:
     return None
 
 
-def _undecided(episode: Episode) -> Reason | None:
-    match episode.decision.outcome:
-        case "reject" | "regenerate":
-            return "refused"
+def _undecided(episode: Episode, standing: Standing) -> Reason | None:
+    match standing.outcome:
         case "takeover":
             return "takeover"
-        case "respond":
-            return "question"
         case "expired" | "cancelled" | "blocked":
             return "unanswered"
-        case "approve" | "edit":
-            return "by_policy" if episode.decision.by == "policy" else None
-
-
-def _wordless(episode: Episode) -> Reason | None:
-    if episode.proposal is None:
-        return "erased"
-    match episode.proposal.kind:
-        case "question" | "exception":
+        case "respond" if episode.row.kind == "exception":
             return "question"
-        case "click":
-            return "click"
-        case "action" | "draft" | "plan" | "candidates":
-            return None
+        case "approve" | "edit" | "reject" | "regenerate" | "respond":
+            if standing.by == "policy":
+                return "by_policy"
+            return "unreliable" if standing.weak else None

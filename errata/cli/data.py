@@ -117,15 +117,38 @@ def import_proposals(file: InputFile, home: HomeOption = None, as_json: JsonOpti
 
 
 def export(
-    kind: Annotated[Literal["sft", "dpo"], typer.Argument(help="What to train.")],
+    kind: Annotated[Literal["sft", "dpo", "kto", "reward"], typer.Argument(help="What to train.")],
     out: Annotated[Path, typer.Argument(help="The folder to make.")],
     split: Annotated[float, typer.Option(min=0, max=0.99, help="Share of the test split.")] = 0.1,
     strategy: Annotated[
         Literal["best_worst", "adjacent", "all", "best_vs_rest"],
         typer.Option(help="Which pairs are taken from ranked candidates."),
     ] = "best_worst",
-    file_format: Annotated[Literal["parquet", "jsonl"], typer.Option("--format")] = "parquet",
+    min_reliability: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of honeypots that a reviewer must get right."),
+    ] = None,
+    file_format: Annotated[
+        Literal["parquet", "jsonl", "openai"],
+        typer.Option("--format", help="openai: what its fine-tuning takes, for sft and dpo."),
+    ] = "parquet",
+    since_bundle: Annotated[
+        Path | None,
+        typer.Option(help="Only what was decided after this bundle, and is not in it."),
+    ] = None,
+    also_check: Annotated[
+        str, typer.Option(help="Look for these too: secrets, personal, near; with commas.")
+    ] = "",
+    drop: Annotated[str, typer.Option(help="Leave out the rows that these checks find.")] = "",
+    refuse: Annotated[str, typer.Option(help="Make no bundle where these find a row.")] = "",
+    model: Annotated[
+        Path | None, typer.Option(help="Look which rows this model would read cut short.")
+    ] = None,
+    max_length: Annotated[int, typer.Option(min=1, help="Tokens the model reads.")] = 1024,
     force: Annotated[bool, typer.Option(help="Replace an older bundle.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; one for each core unless said.")
+    ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -133,19 +156,26 @@ def export(
 
     Example: errata export dpo bundle && errata train dpo --data bundle --model MODEL --out tuned
     """
-    from review import history
     from training import bundle as bundles
+    from training import manifests
+    from training.hygiene import checks
+    from training.sources import Stored
 
-    with database(home) as opened, opened.reading() as session:
-        bundle = bundles.export(
-            history.read(session),
+    reader = checks.Model(str(model), max_length) if model else None
+    care = checks.care(also=also_check, drop=drop, refuse=refuse, model=reader)
+    parent = manifests.parent(since_bundle, kind) if since_bundle else None
+    with database(home) as opened:
+        source = Stored(opened, workers=workers, parent=parent)
+        bundle = bundles.write(
+            source,
             out,
-            parents=lambda proposal_id: history.one(session, proposal_id),
             kind=kind,
             split=split,
             strategy=strategy,
             format_=file_format,
             force=force,
+            people=source.look(min_reliability),
+            care=care,
         )
     if as_json:
         typer.echo(
@@ -155,6 +185,8 @@ def export(
                     "rows": bundle.rows,
                     "dropped": bundle.dropped,
                     "digest": bundle.digest,
+                    "checks": {name: one._asdict() for name, one in bundle.findings.items()},
+                    "warnings": bundle.warnings,
                 }
             )
         )
@@ -163,12 +195,22 @@ def export(
     typer.echo(f"{bundle.path}: {rows}")
     for reason, count in bundle.dropped.items():
         typer.echo(f"  left out {count}: {reason}")
+    for check, found in bundle.findings.items():
+        if found.rows:
+            done = "left out" if found.choice == "drop" else "kept"
+            typer.echo(f"  {check}: {found.rows} rows, {done}: {checks.MEANING[check]}", err=True)
+    for warning in bundle.warnings:
+        typer.echo(f"  {warning}", err=True)
 
 
 BundleOption = Annotated[Path, typer.Option("--data", help="A bundle of `errata export`.")]
 ModelOption = Annotated[Path, typer.Option(help="Folder of the model to start from.")]
 OutOption = Annotated[Path, typer.Option(help="Folder to make.")]
 ConfigOption = Annotated[Path | None, typer.Option(help="YAML with further settings.")]
+ResumeOption = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on from the last checkpoint of an interrupted training."),
+]
 
 
 @train.command("sft")
@@ -177,6 +219,7 @@ def train_sft(
     model: ModelOption,
     out: OutOption,
     config: ConfigOption = None,
+    resume: ResumeOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Teach a model the turns that people stood by.
@@ -185,7 +228,9 @@ def train_sft(
     """
     from training import recipe, sft
 
-    chosen = recipe.load(sft.SftConfig, config, data=data, model=model, out=out)
+    chosen = recipe.load(
+        sft.SftConfig, config, data=data, model=model, out=out, resume=resume or None
+    )
     _trained(sft.train(chosen), as_json)
 
 
@@ -195,6 +240,7 @@ def train_dpo(
     model: ModelOption,
     out: OutOption,
     config: ConfigOption = None,
+    resume: ResumeOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Move a model toward what people preferred.
@@ -203,8 +249,70 @@ def train_dpo(
     """
     from training import dpo, recipe
 
-    chosen = recipe.load(dpo.DpoConfig, config, data=data, model=model, out=out)
+    chosen = recipe.load(
+        dpo.DpoConfig, config, data=data, model=model, out=out, resume=resume or None
+    )
     _trained(dpo.train(chosen), as_json)
+
+
+@train.command("kto")
+def train_kto(
+    data: BundleOption,
+    model: ModelOption,
+    out: OutOption,
+    config: ConfigOption = None,
+    resume: ResumeOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Teach a model what people stood by, and to leave what they refused.
+
+    Example: errata train kto --data bundle-kto --model taught --out tuned
+    """
+    from training import kto, recipe
+
+    chosen = recipe.load(
+        kto.KtoConfig, config, data=data, model=model, out=out, resume=resume or None
+    )
+    _trained(kto.train(chosen), as_json)
+
+
+@train.command("reward")
+def train_reward(
+    data: BundleOption,
+    model: ModelOption,
+    out: OutOption,
+    config: ConfigOption = None,
+    resume: ResumeOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Teach a model to score turns as people compare them.
+
+    Example: errata train reward --data bundle-reward --model MODEL --out scorer
+    """
+    from training import recipe, reward
+
+    chosen = recipe.load(
+        reward.RewardConfig, config, data=data, model=model, out=out, resume=resume or None
+    )
+    _trained(reward.train(chosen), as_json)
+
+
+@train.command("launcher")
+def launcher(
+    name: Annotated[
+        Literal["multi_gpu", "fsdp2", "zero3"],
+        typer.Argument(
+            help="The model on each GPU, or spread over all of them in one of two ways."
+        ),
+    ],
+) -> None:
+    """Print where the settings of `accelerate launch` for many GPUs lie.
+
+    Example: accelerate launch --config_file "$(errata train launcher fsdp2)" -m errata train …
+    """
+    from training import configs
+
+    typer.echo(configs.path(name))
 
 
 def _trained(done: "Trained", as_json: bool) -> None:
@@ -215,6 +323,8 @@ def _trained(done: "Trained", as_json: bool) -> None:
         f"{done.path}: {done.rows} rows, {done.steps} steps, "
         f"loss {done.loss_first:.3f} to {done.loss_last:.3f}"
     )
+    if done.left_out:
+        typer.echo(f"  left out {done.left_out}: do not fit in max_length")
 
 
 def report(
@@ -263,6 +373,8 @@ def erase(
     home: HomeOption = None,
 ) -> None:
     """Erase what was written in proposals, reviews, runs and feedback; the log stays whole.
+
+    With a proposal go the saved states of agents that wait for it.
 
     Example: errata erase 019a5c… --run 019a5d…
     """

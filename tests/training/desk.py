@@ -2,14 +2,16 @@
 
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from review.history import Episode
-from tests.training.episodes import decided, nobody, proposal
+from tests.training.episodes import candidates, decided, nobody, proposal
 from training import bundle, tiny
+
+torch.set_num_threads(1)  # a model of this size only waits for the others
 
 NAMES = [
     "Ann",
@@ -69,12 +71,43 @@ def model(folder: Path) -> Path:
     return tiny.make(folder, texts, seed=0)
 
 
-def bundles(folder: Path) -> tuple[Path, Path]:
-    """An SFT and a DPO bundle."""
-    sft, dpo = folder / "sft-bundle", folder / "dpo-bundle"
-    bundle.export(habits(), sft, parents=nobody, kind="sft", split=0)
-    bundle.export(corrections(), dpo, parents=nobody, kind="dpo", split=0)
-    return sft, dpo
+class Ground(NamedTuple):
+    """Bundles and an untrained model."""
+
+    sft: Path
+    dpo: Path
+    weighted: Path
+    """A DPO bundle whose rows differ in weight."""
+    kto: Path
+    reward: Path
+    base: Path
+
+
+def ground(folder: Path) -> Ground:
+    made = Ground(*(folder / name for name in Ground._fields))
+    bundle.export(habits(), made.sft, parents=nobody, kind="sft", split=0)
+    bundle.export(corrections(), made.dpo, parents=nobody, kind="dpo", split=0)
+    uneven = bundle.export(
+        [*corrections()[:5], ranking()],
+        made.weighted,
+        parents=nobody,
+        kind="dpo",
+        split=0,
+        strategy="all",
+    )
+    assert uneven.rows["train"] == 5 + 45
+    mixed = [*corrections()[:12], draft(TAUGHT[40], curt(TAUGHT[40]), "reject")]
+    bundle.export(mixed, made.kto, parents=nobody, kind="kto", split=0)
+    bundle.export(corrections(), made.reward, parents=nobody, kind="reward", split=0)
+    model(made.base)
+    return made
+
+
+def ranking() -> Episode:
+    """Ten candidates in an order: 45 pairs, which share a weight of 1."""
+    of = proposal("q", "candidates", candidates=candidates(*map(str, range(10))), message="?")
+    order = [[chr(97 + n)] for n in range(10)]
+    return decided(of, "approve", {"verdict": "approve", "ranking": order})
 
 
 class Writer:

@@ -8,8 +8,13 @@ from errata import digest, protocol
 from ingestion import tables
 from review.history import Episode, Heard
 from review.tables import Review
+from training import pairs
+from training.people import People
+from training.preferences import Strategy
+from training.rows import Drop, Kind, Row, Tie
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+CALL = {"name": "transfer", "arguments": {"amount": 100, "to": "bob"}}
 
 
 def proposal(id_: str = "p1", kind: str = "draft", **fields: Any) -> protocol.Proposal:
@@ -29,11 +34,13 @@ def decided(
     source: str = "live",
     after_s: float = 0,
     edit_distance: float | None = None,
+    reason: str = "",
 ) -> Episode:
     """One decided proposal.
 
-    A review is `{"verdict", "reviewer"?, "counted"?, "opened_s"?, …fields of a Review}`; without any
-    there is one by ann that says the outcome where a person can say it.
+    A review is `{"verdict", "reviewer"?, "role"?, "surface"?, "void"?, "counted"?, "opened_s"?,
+    …fields of a Review}`; without any there is one by ann that says the outcome where a person can
+    say it.
     """
     id_ = of.id or ""
     alone = {"verdict": outcome, **(effective or {})}
@@ -54,7 +61,7 @@ def decided(
             "effective": effective or {},
             "digest": asked,
             "policy_version": digest.NO_POLICY,
-            "reason": "",
+            "reason": reason,
             "reviews": {"needed": 1, "got": len(said)},
             "decided_at": at,
         }
@@ -96,7 +103,8 @@ def decided(
 def _heard(id_: str, asked: str, number: int, said: dict[str, Any]) -> Heard:
     fields: dict[str, Any] = {"digest": asked, **said}
     reviewer, counted = fields.pop("reviewer", "ann"), fields.pop("counted", True)
-    opened = fields.pop("opened_s", None)
+    opened, role = fields.pop("opened_s", None), fields.pop("role", None)
+    surface, void = fields.pop("surface", "api"), fields.pop("void", None)
     review = protocol.Review.model_validate({"proposal_id": id_, **fields})
     row = Review(
         id=f"{id_}-{number}",
@@ -105,8 +113,10 @@ def _heard(id_: str, asked: str, number: int, said: dict[str, Any]) -> Heard:
         digest=review.digest,
         verdict=review.verdict,
         reviewer=reviewer,
-        surface="api",
+        reviewer_role=role,
+        surface=surface,
         accepted=True,
+        void=void,
         counted=counted,
         opened_at=None if opened is None else NOON - timedelta(seconds=opened),
         received_at=NOON,
@@ -127,3 +137,43 @@ def nobody(_: str) -> Episode | None:
 def among(episodes: Iterable[Episode]) -> Any:
     """Finds a parent among these episodes."""
     return {episode.row.id: episode for episode in episodes}.get
+
+
+ABCD: dict[str, Any] = {
+    "candidates": candidates("one", "two", "three", "four"),
+    "message": "Which?",
+}
+
+
+def read(
+    *episodes: Episode,
+    kind: Kind = "dpo",
+    strategy: Strategy = "best_worst",
+    people: People | None = None,
+) -> list[Row | Drop | Tie]:
+    found = pairs.read(
+        episodes, parents=among(episodes), kind=kind, strategy=strategy, people=people
+    )
+    return list(found)
+
+
+def rows(*episodes: Episode, **options: Any) -> list[Row]:
+    return [item for item in read(*episodes, **options) if isinstance(item, Row)]
+
+
+def drops(*episodes: Episode, **options: Any) -> list[str]:
+    return [item.reason for item in read(*episodes, **options) if isinstance(item, Drop)]
+
+
+def texts(row: Row) -> tuple[str, str]:
+    assert row.rejected is not None
+    return row.chosen["content"], row.rejected["content"]
+
+
+def chose(*reviews: dict[str, Any], **fields: Any) -> Episode:
+    said = [{"verdict": "approve", **review} for review in reviews]
+    return decided(proposal(kind="candidates", **ABCD), "approve", *said, **fields)
+
+
+def judged(*judgements: tuple[str, str, str]) -> dict[str, Any]:
+    return {"pairwise": [{"a": a, "b": b, "winner": w} for a, b, w in judgements]}

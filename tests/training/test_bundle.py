@@ -16,9 +16,9 @@ import yaml
 from errata.errors import Conflict, Malformed
 from review.history import Episode
 from tests.training.episodes import NOON, among, candidates, decided, nobody, proposal
-from training import bundle, columns
+from training import bundle, columns, parts
 from training.bundle import Bundle
-from training.pairs import Kind
+from training.rows import Kind
 from training.shards import Format
 
 FORMATS: tuple[Format, Format] = ("parquet", "jsonl")
@@ -135,7 +135,7 @@ def test_the_same_decisions_give_the_same_bytes(tmp_path: Path, kind: Kind, form
         for name in ("one", "two")
     )
     assert one == two
-    assert len(one) == 4
+    assert len(one) == 5
 
 
 def test_both_formats_hold_the_same_rows(tmp_path: Path):
@@ -164,12 +164,14 @@ def test_a_row_says_where_it_comes_from(tmp_path: Path):
         "task_id": "t",
         "split": "train",
         "n_votes": 1,
-        "agreement": 1.0,
+        "agreement": None,
+        "aggregation": "single",
         "weight": 1.0,
         "chosen_by": "person",
         "agent_id": "desk",
         "agent_version": "3",
         "model_id": "small-1",
+        "decided_by": "people",
         "policy_version": "sha256:" + "0" * 64,
         "reviewers": ["reviewer-1"],
         "edit_distance": 0.25,
@@ -190,7 +192,7 @@ def test_no_reviewers_name_leaves(tmp_path: Path):
         "reviewer-3",
     }
     for path in out.rglob("*.*"):
-        assert "person 0" not in path.read_text(encoding="utf-8")
+        assert b"person 0" not in path.read_bytes()
 
 
 def test_guidance_stands_beside_a_retry_and_not_in_its_prompt(tmp_path: Path):
@@ -209,12 +211,12 @@ def test_the_manifest_names_every_file_and_what_was_left_out(tmp_path: Path):
     made = export([*edits(), decided(proposal("q1"), "reject"), decided(proposal("q2"))], out)
     value = manifest(out)
     assert {file["path"] for file in value["files"]} == {
-        path.relative_to(out).as_posix() for path in out.glob("dpo/*")
+        path.relative_to(out).as_posix() for path in (*out.glob("dpo/*"), out / "keys.npy")
     }
     for file in value["files"]:
         data = (out / file["path"]).read_bytes()
         assert file["sha256"] == hashlib.sha256(data).hexdigest()
-    assert sum(file["rows"] for file in value["files"]) == sum(made.rows.values()) == 40
+    assert sum(made.rows.values()) == 40
     assert value["dropped"] == made.dropped == {"refused": 1, "unchanged": 1}
     assert value["decisions"]["read"] == 42
     assert value["decisions"]["first"] == NOON.isoformat()
@@ -330,11 +332,12 @@ def test_nothing_to_export_is_a_bundle_that_says_why(tmp_path: Path):
 def test_rows_are_spread_over_files_of_a_bounded_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("training.shards.BATCH", 4)
+    monkeypatch.setattr("training.parts.BATCH", 4)
+    monkeypatch.setattr("training.shards.GROUP", 6)
     monkeypatch.setattr("training.shards.SHARD", 10)
     out = tmp_path / "out"
     export(edits(25), out, split=0)
-    assert [(f["path"], f["rows"]) for f in manifest(out)["files"]] == [
+    assert [(f["path"], f["rows"]) for f in manifest(out)["files"][:-1]] == [
         ("dpo/train-00000.parquet", 10),
         ("dpo/train-00001.parquet", 10),
         ("dpo/train-00002.parquet", 5),
@@ -368,3 +371,48 @@ def test_pairs_of_one_set_share_a_weight_of_one(tmp_path: Path):
         [decided(of, "approve", said)], tmp_path / "out", split=0, strategy="all", format_="jsonl"
     )
     assert [row["weight"] for row in lines(tmp_path / "out")] == [1 / 3] * 3
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("kind", ["kto", "reward"])
+def test_kto_and_reward_sets_load_with_the_columns_that_trl_reads(
+    tmp_path: Path, format_: Format, kind: Kind
+):
+    export(edits(), tmp_path / "bundle", kind, format_=format_, split=0)
+    [rows] = load(tmp_path / "bundle", kind, tmp_path / "home").values()
+    assert list(rows[0]) == columns.names(kind)
+    if kind == "kto":
+        assert {"prompt", "completion", "label"} < set(rows[0])
+        assert sorted(row["label"] for row in rows) == [False] * 40 + [True] * 40
+    else:
+        assert {"prompt", "chosen", "rejected", "margin"} < set(rows[0])
+        assert [row["margin"] for row in rows] == [0.25] * 40
+
+
+def test_the_rows_of_kto_are_shuffled_the_same_way_each_time(tmp_path: Path):
+    export(edits(), tmp_path / "one", "kto", format_="jsonl", split=0)
+    export(edits(), tmp_path / "two", "kto", format_="jsonl", split=0)
+    order = [row["proposal_id"] for row in lines(tmp_path / "one", "kto")]
+    assert order == [row["proposal_id"] for row in lines(tmp_path / "two", "kto")]
+    assert order != sorted(order, key=lambda id_: int(id_[1:]))
+    labels = [row["label"] for row in lines(tmp_path / "one", "kto")]
+    assert {True, False} == set(labels[:20]) == set(labels[-20:])
+    assert manifest(tmp_path / "one")["config"]["order"] == parts.ORDER
+
+
+def test_the_order_of_kto_does_not_depend_on_how_the_decisions_came(tmp_path: Path):
+    made = edits(300)
+    export(made, tmp_path / "one", "kto", format_="jsonl", split=0)
+    export(made[::-1], tmp_path / "two", "kto", format_="jsonl", split=0)
+    one, two = ([row["pair_id"] for row in lines(tmp_path / n, "kto")] for n in ("one", "two"))
+    assert one == two
+    assert len(set(one)) == 600
+
+
+def test_a_shuffle_mixes_what_was_decided_early_and_late(tmp_path: Path):
+    """In each tenth the earlier half is as frequent as a random order would have it."""
+    export(edits(1000), tmp_path / "out", "kto", format_="jsonl", split=0)
+    order = [int(row["proposal_id"][1:]) for row in lines(tmp_path / "out", "kto")]
+    for at in range(0, 2000, 200):
+        early = sum(n < 500 for n in order[at : at + 200])
+        assert 65 <= early <= 135  # five standard deviations

@@ -1,44 +1,21 @@
 """What each decision teaches."""
 
-from typing import Any
-
 import pytest
 
-from review.history import Episode
-from tests.training.episodes import among, candidates, decided, nobody, proposal
+from tests.training.episodes import (
+    ABCD,
+    CALL,
+    chose,
+    decided,
+    drops,
+    judged,
+    nobody,
+    proposal,
+    rows,
+    texts,
+)
 from training import pairs
-from training.pairs import Drop, Kind, Row
 from training.preferences import Strategy
-
-CALL = {"name": "transfer", "arguments": {"amount": 100, "to": "bob"}}
-ABCD: dict[str, Any] = {
-    "candidates": candidates("one", "two", "three", "four"),
-    "message": "Which?",
-}
-
-
-def rows(*episodes: Episode, kind: Kind = "dpo", strategy: Strategy = "best_worst") -> list[Row]:
-    found = pairs.read(episodes, parents=among(episodes), kind=kind, strategy=strategy)
-    return [item for item in found if isinstance(item, Row)]
-
-
-def drops(*episodes: Episode, kind: Kind = "dpo", strategy: Strategy = "best_worst") -> list[str]:
-    found = pairs.read(episodes, parents=among(episodes), kind=kind, strategy=strategy)
-    return [item.reason for item in found if isinstance(item, Drop)]
-
-
-def texts(row: Row) -> tuple[str, str]:
-    assert row.rejected is not None
-    return row.chosen["content"], row.rejected["content"]
-
-
-def chose(*reviews: dict[str, Any], **fields: Any) -> Episode:
-    said = [{"verdict": "approve", **review} for review in reviews]
-    return decided(proposal(kind="candidates", **ABCD), "approve", *said, **fields)
-
-
-def judged(*judgements: tuple[str, str, str]) -> dict[str, Any]:
-    return {"pairwise": [{"a": a, "b": b, "winner": w} for a, b, w in judgements]}
 
 
 def test_an_approved_text_is_a_completion_and_no_pair():
@@ -46,7 +23,7 @@ def test_an_approved_text_is_a_completion_and_no_pair():
     [row] = rows(episode, kind="sft")
     assert row.prompt == [{"role": "user", "content": "Where is my order?"}]
     assert row.chosen == {"role": "assistant", "content": "the agent's text"}
-    assert (row.kind, row.by_person, row.agreement) == ("approve", False, 1.0)
+    assert (row.kind, row.by_person, row.n_votes, row.agreement) == ("approve", False, 1, None)
     assert drops(episode) == ["unchanged"]
 
 
@@ -169,7 +146,7 @@ def test_a_retry_of_what_the_policy_refused_is_no_pair():
 def test_a_retry_whose_first_attempt_was_erased_is_left_out():
     first = decided(proposal("p1"), "reject")._replace(proposal=None)
     second = decided(proposal("p2", parent_id="p1", content="next"), "approve")
-    assert drops(first, second, kind="sft") == ["refused", "erased"]
+    assert drops(first, second, kind="sft") == ["erased", "erased"]
 
 
 @pytest.mark.parametrize(
@@ -345,17 +322,10 @@ def test_what_only_the_policy_approved_is_left_out():
         ("cancelled", "unanswered"),
         ("blocked", "unanswered"),
         ("takeover", "takeover"),
-        ("respond", "question"),
     ],
 )
 def test_an_outcome_without_a_version_of_the_agents_turn_is_left_out(outcome: str, reason: str):
     assert drops(decided(proposal(), outcome), kind="sft") == [reason]
-
-
-def test_questions_and_clicks_are_left_out():
-    question = decided(proposal("p1", "exception", message="stuck"), "edit")
-    click = decided(proposal("p2", "click", point={"x": 1, "y": 2}))
-    assert drops(question, click) == ["question", "click"]
 
 
 def test_erased_work_is_left_out():

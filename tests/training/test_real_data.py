@@ -13,7 +13,7 @@ from review import history, imports
 from tests.training.episodes import NOON
 from training import bundle, columns
 from training.bundle import Bundle
-from training.pairs import Kind
+from training.rows import Kind
 
 Import = Callable[[Iterable[dict[str, Any]]], Database]
 DATA = Path(__file__).parents[2] / "../shared/data"

@@ -1,0 +1,95 @@
+"""The checks that look at one row at a time.
+
+In: records. Out: a number whose bits say which checks found something.
+"""
+
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from importlib import import_module
+from typing import Any
+
+import msgspec
+
+from errata.errors import Malformed
+from ingestion import schemas
+from training.columns import Record
+from training.hygiene.checks import SINGLE, Care, Check
+from training.turns import Turn
+
+
+def faults(record: Record, care: Care) -> int:
+    """What is wrong with a row: bit n is set where check n of `SINGLE` found something."""
+    return sum(
+        1 << n
+        for n, check in enumerate(SINGLE)
+        if check in care.run and _finds(check, record, care)
+    )
+
+
+def prepare(care: Care) -> None:
+    """Load what the checks stand on, so that a mistake is told before any work is done.
+
+    Raises:
+        Malformed: The model has no tokenizer or no chat template.
+    """
+    if care.model is not None:
+        module("lengths").check(care.model)
+
+
+def _finds(check: Check, record: Record, care: Care) -> bool:
+    if check == "schema":
+        return record.get("label") is not False and not _fits(record)
+    if check == "truncated":
+        return module("lengths").useless(record, care.model)
+    return any(map(module(check).stand_in, texts(record)))
+
+
+@cache
+def module(name: str) -> Any:
+    """A module of a check that is asked for; what it stands on takes seconds and memory to load."""
+    return import_module(f"training.hygiene.{name}")
+
+
+def texts(record: Record) -> Iterator[str]:
+    """All that is said in a row: contents, and calls and tools as JSON."""
+    for name in ("prompt", "completion", "chosen", "rejected"):
+        for turn in record.get(name) or ():
+            yield turn["content"]
+            if "tool_calls" in turn:
+                yield msgspec.json.encode(turn["tool_calls"]).decode()
+    yield from filter(None, (record["tools"], record["guidance"]))
+
+
+def _fits(record: Record) -> bool:
+    turns: list[Turn] = record.get("chosen") or record.get("completion") or []
+    calls = [call["function"] for turn in turns for call in turn.get("tool_calls", ())]
+    if not calls or record["tools"] is None:
+        return True
+    stated = _schemas(record["tools"])
+    return all(_takes(stated.get(call["name"]), call["arguments"]) for call in calls)
+
+
+def _takes(schema: dict[str, Any] | None, arguments: Any) -> bool:
+    if schema is None:
+        return True  # a tool whose schema is not stated
+    try:
+        schemas.check(schema, arguments, "arguments")
+    except Malformed:
+        return False
+    return True
+
+
+@lru_cache(maxsize=256)
+def _schemas(tools: str) -> dict[str, dict[str, Any]]:
+    """The schemas of tools by their names, as `digest.stated_schema` finds them."""
+    found: dict[str, dict[str, Any]] = {}
+    for tool in msgspec.json.decode(tools):
+        function = tool.get("function", tool)
+        if isinstance(function, dict) and isinstance(function.get("parameters"), dict):
+            found.setdefault(str(function.get("name")), function["parameters"])
+    return {name: schema for name, schema in found.items() if _usable(msgspec.json.encode(schema))}
+
+
+@cache
+def _usable(schema: bytes) -> bool:
+    return schemas.problem(msgspec.json.decode(schema)) is None

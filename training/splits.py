@@ -1,0 +1,31 @@
+"""Which split a row goes to.
+
+In: rows. Out: train or test: the same for all rows of a group, and as the data grow.
+"""
+
+import hashlib
+
+from errata.digest import canonical
+from training.columns import Split
+from training.rows import Row
+
+SALT = "errata split 1"
+"""Another salt would move rows between train and test."""
+
+
+def of(row: Row, share: float) -> Split:
+    """The split of a row.
+
+    Args:
+        row: The row. Its group is the stated one, else its task, else its prompt.
+        share: Share of the groups in the test split.
+    """
+    own, first = row.episode.row, row.origin.row
+    if group := own.group_id or first.group_id:
+        key = f"group {group}"
+    elif task := own.task_id or first.task_id:
+        key = f"task {task}"
+    else:
+        key = "prompt " + canonical(row.prompt).decode()
+    place = hashlib.sha256(f"{SALT}\n{key}".encode()).digest()
+    return "test" if int.from_bytes(place[:8]) < share * 2**64 else "train"
