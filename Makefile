@@ -2,8 +2,12 @@
 PYTHON ?= python3
 UV = .uv/bin/uv
 RUN = .venv/bin
+# Tests start programs by the hundred, which must not compile all that they import each time.
+export PYTHONDONTWRITEBYTECODE =
+# Two processes share the tests out; tests/sharing.py says which stay together.
+SHARED = -n 2
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt check browser test unit notebooks lock wheel up demo bench embedded conformance faults hostile fleet bench-argilla bench-kernel
+.PHONY: help setup fmt check browser test unit notebooks lock wheel up demo bench embedded conformance adapters faults hostile fleet broker bench-argilla bench-kernel bench-bundle
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -29,14 +33,14 @@ browser: setup ## find a Chromium, or install one
 	@test -n "$$ERRATA_SKIP_BROWSER" || $(RUN)/python tests/e2e/chromium.py
 
 test: setup browser ## everything that runs without a GPU
-	$(RUN)/python -m pytest --cov --cov-report=term tests
-	$(RUN)/python -m pytest --nbmake --nbmake-timeout=120 notebooks
+	$(RUN)/python -m pytest $(SHARED) --cov --cov-report=term tests
+	$(RUN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks
 
 unit: setup ## what needs no server and no browser
-	$(RUN)/python -m pytest -m "not argilla and not browser and not slow" tests
+	$(RUN)/python -m pytest $(SHARED) -m "not argilla and not browser and not slow" tests
 
 notebooks: setup ## run the notebooks
-	$(RUN)/python -m pytest --nbmake --nbmake-timeout=120 notebooks
+	$(RUN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks
 
 lock: $(UV) ## resolve the dependencies anew
 	$(UV) pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
@@ -50,6 +54,9 @@ lock: $(UV) ## resolve the dependencies anew
 embedded: .uv/embedded browser ## test the Argilla server in its own environment
 	cd review/argilla/embedded && $(CURDIR)/.uv/embedded/bin/python -m pytest
 
+adapters: setup ## run every adapter through the failure modes and write docs/conformance.md
+	$(RUN)/python -m pytest --table docs/conformance.md tests/agents/test_conformance.py
+
 faults: .uv/embedded ## kill the programs of the Argilla server, fill its disk
 	cd review/argilla/embedded && $(CURDIR)/.uv/embedded/bin/python -m pytest -m slow tests/test_faults.py tests/test_room.py
 
@@ -61,6 +68,9 @@ conformance: .uv/embedded ## run Argilla's own tests on our search and our serve
 
 fleet: setup ## a thousand proposals while the API is killed again and again
 	ERRATA_FLEET=1000 $(RUN)/python -m pytest tests/e2e/test_fleet.py
+
+broker: setup ## ten thousand proposals over RabbitMQ while the bridge is killed again and again
+	ERRATA_MESSAGES=10000 $(RUN)/python -m pytest tests/e2e/test_broker.py
 
 bench-argilla: .uv/embedded ## measure ours against Argilla as published
 	cd review/argilla/embedded && PYTHONPATH=tests $(CURDIR)/.uv/embedded/bin/python tests/benchmarks/measure.py
@@ -80,3 +90,7 @@ bench: setup ## print latencies as ratios of one run
 bench-kernel: setup ## print what one API process takes in and what the policy costs, as ratios of one run
 	PYTHONPATH=. $(RUN)/python tests/benchmarks/throughput.py
 	PYTHONPATH=. $(RUN)/python tests/benchmarks/policy.py
+	PYTHONPATH=. $(RUN)/python tests/benchmarks/gating.py
+
+bench-bundle: setup ## print what the export of a million decisions costs, as ratios of one run
+	PYTHONPATH=. $(RUN)/python tests/benchmarks/bundles.py

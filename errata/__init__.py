@@ -27,6 +27,7 @@ from errata.protocol import (
 )
 from errata.runs import AsyncRun, Run, retrying, retrying_async
 from errata.stages import open_stages
+from errata.states import Framework, Parked, Saved
 
 __all__ = [
     "Action",
@@ -40,9 +41,11 @@ __all__ = [
     "Effective",
     "ErrataError",
     "Evidence",
+    "Framework",
     "Interrupted",
     "Message",
     "Option",
+    "Parked",
     "Permit",
     "Proposal",
     "Reasoning",
@@ -51,6 +54,7 @@ __all__ = [
     "Review",
     "Risk",
     "Run",
+    "Saved",
     "StillOpen",
     "Ticket",
     "approved",

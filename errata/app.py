@@ -17,9 +17,10 @@ from sqlmodel import select
 
 from errata import db, openapi
 from errata.errors import ErrataError, Malformed, TooEarly, TooMany, Unavailable
+from errata.home import Home
 from errata.settings import Settings
 from ingestion import api as ingestion_api
-from ingestion import feed, oversight, runs_api
+from ingestion import feed, oversight, runs_api, sealing, states_api
 from ingestion.bell import Bell
 from ingestion.tables import ChainHead
 from review import api as review_api
@@ -31,7 +32,10 @@ log = logging.getLogger("errata")
 
 
 def create_app(
-    database: db.Database, argilla: Records | None = None, argilla_url: str | None = None
+    database: db.Database,
+    argilla: Records | None = None,
+    argilla_url: str | None = None,
+    ring: sealing.Ring | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -39,6 +43,7 @@ def create_app(
         database: Opened and migrated.
         argilla: Where the record that a webhook names is read; None: webhooks are refused.
         argilla_url: Where people review.
+        ring: The keys that seal saved states; None: none are kept.
     """
     db.use(database)
 
@@ -47,6 +52,7 @@ def create_app(
         app.state.bell = Bell(db.current)
         app.state.argilla = argilla
         app.state.argilla_url = argilla_url
+        app.state.ring = ring or sealing.ring()
         yield
         await app.state.bell.stop()
 
@@ -63,6 +69,7 @@ def create_app(
         feed.router,
         oversight.router,
         runs_api.router,
+        states_api.router,
         review_api.router,
         webhook.router,
         links.router,
@@ -76,13 +83,15 @@ def create_app(
 
 def from_settings(settings: Settings) -> FastAPI:
     """Build the application as the settings say; migrates the database."""
+    keys = settings.state_keys.get_secret_value() if settings.state_keys else None
+    ring = sealing.ring(keys, Home(settings.home).state_keys())
     database = db.Database(settings.database)
     database.migrate()
     argilla = None
     if settings.argilla_url is not None and settings.argilla_api_key is not None:
         key = settings.argilla_api_key.get_secret_value()
         argilla = Rest(settings.argilla_url, key, datasets={})
-    return create_app(database, argilla, settings.argilla_url)
+    return create_app(database, argilla, settings.argilla_url, ring)
 
 
 async def _answer_error(_request: Request, error: Exception) -> JSONResponse:

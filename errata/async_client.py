@@ -4,12 +4,14 @@ In: proposals as values or keywords. Out: tickets, decisions, permits, receipts.
 """
 
 import asyncio
+import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx2
 
@@ -17,8 +19,14 @@ from errata import calls, errors
 from errata.gate import Gate, dress, receipt
 from errata.protocol import Agent, Effective, Permit, Proposal, Receipt, Ticket
 from errata.runs import AsyncRun, opening
+from errata.states import LEASE_S, Framework, Parked, Saved
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+log = logging.getLogger("errata")
+
+LAST_WORD_S = 5.0
+"""Seconds for which the end of a loop is held up by a receipt."""
 
 
 class AsyncClient(calls.Base):
@@ -34,8 +42,9 @@ class AsyncClient(calls.Base):
     ) -> None:
         super().__init__(url, key, patience)
         self._http = httpx2.AsyncClient(base_url=self.url, transport=transport)
+        self._behind: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> "AsyncClient":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -47,7 +56,8 @@ class AsyncClient(calls.Base):
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, once all is reported."""
+        await asyncio.gather(*self._behind)
         await self._http.aclose()
 
     async def _send(self, call: calls.Call) -> Any:
@@ -64,6 +74,10 @@ class AsyncClient(calls.Base):
                 return response.json()
             pause = patience.after(call, response)
         raise errors.Unavailable(f"{self.url} did not answer within {self.patience:.0f} s")
+
+    async def send(self, call: calls.Call) -> Any:
+        """Make one call of the protocol, as adapters do, and return its answer's JSON."""
+        return await self._send(call)
 
     async def propose(
         self, proposal: Proposal | None = None, *, idempotency_key: str | None = None, **fields: Any
@@ -123,6 +137,45 @@ class AsyncClient(calls.Base):
         found = await self._send(calls.recalling(calls.proposal_of(proposal, fields), limit))
         return [lesson["prompt"] for lesson in found["lessons"]]
 
+    async def park(
+        self,
+        content: Any,
+        *,
+        agent: str | Agent,
+        framework: Framework,
+        proposals: Sequence[Ticket | str],
+        tools: Mapping[str, str | None] | None = None,
+        expires_at: datetime | None = None,
+        replaces: Saved | None = None,
+        idempotency_key: str | None = None,
+    ) -> Parked:
+        """Have the server keep where a framework stopped; see `Client.park`."""
+        fields = {
+            "content": content,
+            "agent": agent,
+            "framework": framework,
+            "proposals": [calls.id_of(one) for one in proposals],
+            "tools": tools,
+            "expires_at": expires_at,
+        }
+        call = calls.parking(fields, replaces, idempotency_key)
+        return Parked.model_validate(await self._send(call))
+
+    async def parked(
+        self, agent: str | None = None, *, ready: bool | None = True, limit: int = 100
+    ) -> list[Parked]:
+        """The states kept with this key; see `Client.parked`."""
+        found = await self._send(calls.listing(agent, ready, limit))
+        return [Parked.model_validate(one) for one in found["states"]]
+
+    async def resume(self, state: Parked | str, *, lease_s: float = LEASE_S) -> Saved:
+        """Take a state; see `Client.resume`."""
+        return Saved.model_validate(await self._send(calls.resuming(state, lease_s)))
+
+    async def finish(self, saved: Saved) -> None:
+        """Say that a resumed run is over; see `Client.finish`."""
+        await self._send(calls.finishing(saved))
+
     async def cancel(self, ticket: Ticket | str) -> Ticket:
         """Take a proposal back."""
         path = f"/v1/proposals/{calls.id_of(ticket)}/cancel"
@@ -136,6 +189,23 @@ class AsyncClient(calls.Base):
     async def report(self, told: Receipt) -> None:
         """Say what came of a run."""
         await self._send(calls.reporting(told))
+
+    def report_behind(self, told: Receipt) -> None:
+        """Say what came of a run while the caller goes on; see `Client.report_behind`."""
+        task = asyncio.create_task(self._report_quietly(told))
+        self._behind.add(task)
+        task.add_done_callback(self._behind.discard)
+
+    async def _report_quietly(self, told: Receipt) -> None:
+        try:
+            await self.report(told)
+        except errors.ErrataError as error:
+            log.warning("the receipt of permit %s was not taken: %s", told.permit_id, error.detail)
+        except asyncio.CancelledError:
+            # The loop ends, and nobody has closed the client: said once more, it is the same.
+            with suppress(errors.ErrataError, TimeoutError):
+                await asyncio.wait_for(self.report(told), LAST_WORD_S)
+            raise
 
     async def run(self, ticket: Ticket, tool: Callable[[Effective], Awaitable[Any]]) -> Any:
         """Run what was decided, once; see `Client.run`."""

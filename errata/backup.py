@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from errata.errors import Conflict, Malformed
-from errata.home import Home
+from errata.home import STATE_KEYS, Home
 
 DATABASES = ("errata.db", "argilla/argilla.db")
-FILES = ("credentials.json", "policy.yaml", "ledger.jsonl")
+FILES = ("credentials.json", STATE_KEYS, "policy.yaml", "ledger.jsonl")
 SECRETS = "argilla/*.secret"
 MARK = "errata-backup-1"
 """First entry of an archive."""

@@ -7,6 +7,7 @@ import os
 import random
 import uuid
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import httpx2
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from errata import errors
 from errata.digest import digest, version_body
 from errata.protocol import Agent, Effective, Option, Permit, Proposal, Receipt, Ticket
+from errata.states import Parked, Parking, Saved
 
 DEFAULT_URL = "http://127.0.0.1:8400"
 LONGEST_POLL = 30.0
@@ -31,7 +33,11 @@ class Call(NamedTuple):
     json: Any = None
     key: str | None = None
     """Idempotency key: makes a repetition harmless."""
+    begin: str | None = None
+    """A digest and a key: use the permit too, where the policy approves that digest at once."""
     timeout: float = 30.0
+    content: bytes | None = None
+    """A body that is JSON already and is sent as it is, in place of `json`."""
 
 
 _ERRORS: dict[str, type[errors.ErrataError]] = {
@@ -110,6 +116,17 @@ def proposing(proposal: Proposal, key: str | None) -> Call:
     return Call("POST", "/v1/proposals", proposal.wire(), key or uuid.uuid4().hex)
 
 
+def proposing_once(proposal: Proposal, begin: str | None = None) -> Call:
+    """Ask under an id of the caller's: again, it is the same question and shows where it stands.
+
+    Args:
+        proposal: With an id.
+        begin: The digest that it will have if nothing has changed, to run it at once.
+    """
+    word = None if begin is None else f"{begin} {uuid.uuid4().hex}"
+    return Call("POST", "/v1/proposals", proposal.wire(), begin=word)
+
+
 def recalling(proposal: Proposal, limit: int) -> Call:
     """Ask for the corrections of like cases."""
     return Call("POST", f"/v1/lessons?limit={limit}", proposal.wire(), uuid.uuid4().hex)
@@ -129,6 +146,44 @@ def consuming(permit: Permit, computed: str, key: str) -> Call:
 def reporting(told: Receipt) -> Call:
     """Say what came of a run."""
     return Call("POST", f"/v1/permits/{told.permit_id}/receipt", told.wire())
+
+
+def parking(fields: dict[str, Any], replaces: Saved | None, key: str | None) -> Call:
+    """Have a state kept.
+
+    Raises:
+        Malformed: The fields make none.
+    """
+    given = {name: value for name, value in fields.items() if value is not None}
+    if replaces is not None:
+        given |= {"replaces": replaces.id, "lease": replaces.lease}
+    try:
+        stated = Parking.model_validate(given)
+    except ValidationError as error:
+        # Without the input: what an agent has in mind belongs in no log.
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        field = ".".join(str(step) for step in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise errors.Malformed(f"{field}: {message}" if field else message, field) from None
+    return Call("POST", "/v1/states", stated.wire(), key or uuid.uuid4().hex)
+
+
+def listing(agent: str | None, ready: bool | None, limit: int) -> Call:
+    """Look at the states that are kept."""
+    given = {"agent": agent, "ready": None if ready is None else str(ready).lower(), "limit": limit}
+    asked = urlencode({name: value for name, value in given.items() if value is not None})
+    return Call("GET", f"/v1/states?{asked}")
+
+
+def resuming(state: Parked | str, lease_s: float) -> Call:
+    """Take a state."""
+    id_ = state if isinstance(state, str) else state.id
+    return Call("POST", f"/v1/states/{id_}/resume", {"lease_s": lease_s}, uuid.uuid4().hex)
+
+
+def finishing(saved: Saved) -> Call:
+    """Say that a run is over."""
+    return Call("POST", f"/v1/states/{saved.id}/done", {"lease": saved.lease})
 
 
 def id_of(ticket: Ticket | str) -> str:
@@ -184,7 +239,13 @@ class Base:
         headers = {"Authorization": f"Bearer {self._key}"}
         if call.key is not None:
             headers["Idempotency-Key"] = call.key
-        return {"json": call.json, "headers": headers, "timeout": call.timeout}
+        if call.begin is not None:
+            headers["Errata-Begin"] = call.begin
+        options = {"headers": headers, "timeout": call.timeout}
+        if call.content is None:
+            return {**options, "json": call.json}
+        headers["Content-Type"] = "application/json"
+        return {**options, "content": call.content}
 
 
 def proposal_of(proposal: Proposal | None, fields: dict[str, Any]) -> Proposal:

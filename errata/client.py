@@ -4,9 +4,11 @@ In: proposals as values or keywords. Out: tickets, decisions, permits, receipts.
 Needs pydantic and an HTTP client, nothing of the server.
 """
 
+import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, TypeVar
@@ -17,8 +19,11 @@ from errata import calls, errors
 from errata.gate import Gate, dress, receipt
 from errata.protocol import Agent, Effective, Permit, Proposal, Receipt, Ticket
 from errata.runs import Run, opening
+from errata.states import LEASE_S, Framework, Parked, Saved
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+log = logging.getLogger("errata")
 
 
 class Client(calls.Base):
@@ -41,6 +46,7 @@ class Client(calls.Base):
     ) -> None:
         super().__init__(url, key, patience)
         self._http = httpx2.Client(base_url=self.url, transport=transport)
+        self._behind = ThreadPoolExecutor(1, "errata-receipts")  # makes its thread when it is used
 
     def __enter__(self) -> "Client":
         return self
@@ -54,7 +60,8 @@ class Client(calls.Base):
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, once all is reported."""
+        self._behind.shutdown()
         self._http.close()
 
     def _send(self, call: calls.Call) -> Any:
@@ -71,6 +78,10 @@ class Client(calls.Base):
                 return response.json()
             pause = patience.after(call, response)
         raise errors.Unavailable(f"{self.url} did not answer within {self.patience:.0f} s")
+
+    def send(self, call: calls.Call) -> Any:
+        """Make one call of the protocol, as adapters do, and return its answer's JSON."""
+        return self._send(call)
 
     def propose(
         self, proposal: Proposal | None = None, *, idempotency_key: str | None = None, **fields: Any
@@ -175,6 +186,81 @@ class Client(calls.Base):
         found = self._send(calls.recalling(calls.proposal_of(proposal, fields), limit))
         return [lesson["prompt"] for lesson in found["lessons"]]
 
+    def park(
+        self,
+        content: Any,
+        *,
+        agent: str | Agent,
+        framework: Framework,
+        proposals: Sequence[Ticket | str],
+        tools: Mapping[str, str | None] | None = None,
+        expires_at: datetime | None = None,
+        replaces: Saved | None = None,
+        idempotency_key: str | None = None,
+    ) -> Parked:
+        """Have the server keep where a framework stopped, sealed, until people have decided.
+
+        Args:
+            content: The framework's own state: a JSON object or array, never a pickle.
+            agent: Whose; with its version, to see at the resume whether it was deployed anew.
+            framework: What wrote the content.
+            proposals: What the run waits for; made with this key.
+            tools: Digest of each tool's schema (`errata.digest.schema_digest`), None where unknown.
+            expires_at: When it is forgotten; in 30 days where nothing is said.
+            replaces: The state from which this run was resumed; it is done from then on.
+            idempotency_key: The same key keeps the same state once; made up when absent.
+
+        Raises:
+            Malformed: The content is no JSON, or a proposal is none of this key's.
+            TooLarge: It is over eight megabytes.
+            Conflict: Another process has taken what it replaces.
+        """
+        fields = {
+            "content": content,
+            "agent": agent,
+            "framework": framework,
+            "proposals": [calls.id_of(one) for one in proposals],
+            "tools": tools,
+            "expires_at": expires_at,
+        }
+        call = calls.parking(fields, replaces, idempotency_key)
+        return Parked.model_validate(self._send(call))
+
+    def parked(
+        self, agent: str | None = None, *, ready: bool | None = True, limit: int = 100
+    ) -> list[Parked]:
+        """The states kept with this key, the oldest first.
+
+        Args:
+            agent: Only this agent's.
+            ready: True: all is decided and no process holds it; False: people still think; None: all.
+            limit: At most so many, up to 500.
+        """
+        found = self._send(calls.listing(agent, ready, limit))
+        return [Parked.model_validate(one) for one in found["states"]]
+
+    def resume(self, state: Parked | str, *, lease_s: float = LEASE_S) -> Saved:
+        """Take a state; for so many seconds no other process gets it.
+
+        Where the framework, a tool or the agent has another version than the state names, do not
+        guess: propose anew and `park` with `replaces`, or `finish` it.
+
+        Raises:
+            Taken: Another process has it; says when to come again.
+            Conflict: It is done.
+            Gone: Its time is over, it was erased, or (`Tampered`) changed in the database.
+            NotFound: There is none for this key.
+        """
+        return Saved.model_validate(self._send(calls.resuming(state, lease_s)))
+
+    def finish(self, saved: Saved) -> None:
+        """Say that a resumed run is over; its content is erased.
+
+        Raises:
+            Conflict: Another process has taken the state since.
+        """
+        self._send(calls.finishing(saved))
+
     def cancel(self, ticket: Ticket | str) -> Ticket:
         """Take a proposal back."""
         path = f"/v1/proposals/{calls.id_of(ticket)}/cancel"
@@ -195,6 +281,19 @@ class Client(calls.Base):
     def report(self, told: Receipt) -> None:
         """Say what came of a run."""
         self._send(calls.reporting(told))
+
+    def report_behind(self, told: Receipt) -> None:
+        """Say what came of a run while the caller goes on; `close` waits until it is said.
+
+        A process that is killed before leaves the run `unknown`, as it does while the tool runs.
+        """
+        self._behind.submit(self._report_quietly, told)
+
+    def _report_quietly(self, told: Receipt) -> None:
+        try:
+            self.report(told)
+        except errors.ErrataError as error:
+            log.warning("the receipt of permit %s was not taken: %s", told.permit_id, error.detail)
 
     def run(self, ticket: Ticket, tool: Callable[[Effective], Any]) -> Any:
         """Run what was decided, once, and report it.

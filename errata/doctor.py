@@ -18,7 +18,7 @@ from errata.db import Database, migrations_folder
 from errata.errors import ErrataError
 from errata.home import Home
 from errata.settings import Settings
-from ingestion import alarms, policies
+from ingestion import alarms, parked, policies, sealing
 from ingestion.policy_file import parse
 from review.argilla import environment
 from review.tables import ArgillaRecord, ArgillaWebhook
@@ -99,6 +99,7 @@ def _database(settings: Settings, home: Home) -> Iterator[Finding]:
             return
         yield Finding("database", "good", f"at revision {now}")
         yield from _rows(database, home)
+        yield from _states(database, settings, home)
     finally:
         database.close()
 
@@ -130,6 +131,26 @@ def _rows(database: Database, home: Home) -> Iterator[Finding]:
         yield Finding("alarms", "warning", f"{ringing} are open; see `errata alarms`")
     else:
         yield Finding("alarms", "good", "none is open")
+
+
+def _states(database: Database, settings: Settings, home: Home) -> Iterator[Finding]:
+    """Whether every saved state can be opened, and which keys are needed for it."""
+    given = settings.state_keys.get_secret_value() if settings.state_keys else None
+    ring = sealing.ring(given, home.state_keys())
+    with database.reading() as session:
+        used = parked.keys_in_use(session)
+    lost = {key: count for key, count in used.items() if key not in ring.fingerprints}
+    if lost:
+        said = ", ".join(f"{count} with key {key}" for key, count in lost.items())
+        words = f"cannot be opened: {said}; add the key to {sealing.SETTING}"
+        yield Finding("saved states", "fault", words)
+    elif not ring.fingerprints:
+        words = f"cannot be kept: there is no key; set {sealing.SETTING} or run `errata up`"
+        yield Finding("saved states", "warning", words)
+    else:
+        said = ", ".join(f"{count} with key {key}" for key, count in used.items()) or "none"
+        words = f"sealed: {said}; new ones are sealed with {ring.fingerprints[0]}"
+        yield Finding("saved states", "good", words)
 
 
 def _api(home: Home) -> Iterator[Finding]:

@@ -12,19 +12,23 @@
     │   ├── AlreadyDecided      409
     │   ├── PermitUsed          409
     │   ├── TooEarly            409  with Retry-After
-    │   │   └── WaitingFor      409  what it depends on has not run, with Retry-After
+    │   │   ├── WaitingFor      409  what it depends on has not run, with Retry-After
+    │   │   └── Taken           409  another process has resumed the state, with Retry-After
+    │   ├── KeyMissing          409  the server has no key for a saved state
     │   ├── Claimed             409  somebody else works on it
     │   ├── IdempotencyConflict 409  same key, other body
     │   ├── Halted              409  the fleet is halted
     │   └── Interrupted         409  the run is interrupted
     ├── Gone                    410
     │   ├── PermitExpired       410
-    │   └── PermitRevoked       410
+    │   ├── PermitRevoked       410
+    │   └── Tampered            410  a saved state was changed in the database
     ├── TooMany                 429  over the agent's rate, with Retry-After
     ├── Unavailable             503  a part that is needed does not answer
     └── client side
         ├── Refused             what `gate` raises when people did not approve
-        └── StillOpen           the wait ended before the decision
+        ├── StillOpen           the wait ended before the decision
+        └── OutcomeUnknown      what a tool raises that cannot say whether it took effect
 
 `code` is the word in `{"error": code}`; only `errata.app` turns a status into an HTTP answer.
 """
@@ -111,6 +115,12 @@ class PermitUsed(Conflict):
     code = "used"
 
 
+class RanBefore(Conflict):
+    """A call has run in an earlier life of its job, and did not return anything that was kept."""
+
+    code = "ran_before"
+
+
 class TooEarly(Conflict):
     """The permit is not valid yet."""
 
@@ -131,6 +141,21 @@ class WaitingFor(TooEarly):
     """What the proposal depends on has not been executed yet."""
 
     code = "waiting_for"
+
+
+class Taken(TooEarly):
+    """Another process has resumed the saved state and is at work on it."""
+
+    code = "taken"
+
+
+class KeyMissing(Conflict):
+    """The server has no key to seal or open a state with; its operator has to add it.
+
+    No `Unavailable`, which the SDK would wait out: nothing changes by itself.
+    """
+
+    code = "key_missing"
 
 
 class IdempotencyConflict(Conflict):
@@ -174,6 +199,12 @@ class PermitRevoked(Gone):
     code = "revoked"
 
 
+class Tampered(Gone):
+    """A saved state is not what was sealed; it is not opened."""
+
+    code = "tampered"
+
+
 class TooMany(ErrataError):
     """The agent sends more than the policy lets it."""
 
@@ -207,3 +238,9 @@ class StillOpen(ErrataError):
     """The wait ended and nobody has decided yet; ask again with the same ticket."""
 
     status, code = 408, "still_open"
+
+
+class OutcomeUnknown(ErrataError):
+    """A tool cannot say whether it took effect; raised by its body, its receipt says `unknown`."""
+
+    code = "outcome_unknown"

@@ -121,7 +121,7 @@ def receipt(permit: Permit, started: datetime, result: Any, error: Exception | N
         said = f"{type(error).__name__}: {error}"
         return Receipt(
             permit_id=permit.id,
-            status="failed",
+            status="unknown" if isinstance(error, errors.OutcomeUnknown) else "failed",
             error=said,
             started_at=started,
             finished_at=finished,

@@ -14,6 +14,9 @@ from filelock import FileLock, Timeout
 
 from errata.errors import Conflict, Malformed, NotFound
 
+STATE_KEYS = "state.keys"
+"""The file of the keys that seal saved states, one a line, the one that seals first."""
+
 
 class Api(NamedTuple):
     """Where the API is, and two keys for it."""
@@ -58,6 +61,7 @@ class Home:
         self.logs = self.path / "logs"
         self.argilla = self.path / "argilla"
         self._credentials = self.path / "credentials.json"
+        self._state_keys = self.path / STATE_KEYS
         self._running = self.path / "running.json"
 
     def make(self) -> None:
@@ -140,6 +144,17 @@ class Home:
         if not path.exists():
             _write_text(path, secrets.token_hex(32))
         return path.read_text(encoding="utf-8")
+
+    def state_keys(self) -> str | None:
+        """The keys that seal saved states, as they are written down; None: there are none here."""
+        try:
+            return self._state_keys.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def keep_state_keys(self, keys: str) -> None:
+        """Write the keys that seal saved states."""
+        _write_text(self._state_keys, keys + "\n")
 
 
 def _write(path: Path, value: object) -> None:

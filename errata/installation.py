@@ -18,7 +18,7 @@ from errata.errors import Conflict, Unavailable
 from errata.home import Api, Argilla, Credentials, Home, Running
 from errata.settings import Settings
 from errata.supervisor import Part, Supervisor
-from ingestion import keys, policies
+from ingestion import keys, policies, sealing
 from ingestion.policy_file import STARTING_POLICY
 from review.argilla import environment
 
@@ -76,6 +76,8 @@ def prepare(plan: Plan, database: Database, now: datetime) -> Started:
     first = not plan.home.has_credentials()
     credentials = _first_credentials(plan, database, now) if first else _readdress(plan)
     plan.home.keep_credentials(credentials)
+    if not plan.settings.state_keys and plan.home.state_keys() is None:
+        plan.home.keep_state_keys(sealing.new_key())
     return Started(credentials, first)
 
 

@@ -16,7 +16,7 @@ ERRORS = {
     403: "The key's holder may not do this.",
     404: "There is no such thing.",
     409: "It does not fit what has happened meanwhile.",
-    410: "The permit has expired or was revoked.",
+    410: "It has expired, or was revoked or erased.",
     413: "The body is too large; `field` names the largest part.",
     422: "Something in the request does not fit; `field` names it.",
     429: "Too many; `Retry-After` says when to come again.",

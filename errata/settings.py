@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     """How often answers are reconciled, whether or not a webhook came."""
     execution_limit: float = Field(default=900.0, gt=0)
     """Seconds after which a run without a receipt is `unknown` and an alarm is raised."""
+    state_keys: SecretStr | None = None
+    """Keys that seal saved states, base64 of 32 bytes each, comma separated: the first seals, all open."""
     reviewer_cost_per_hour: float | None = Field(default=None, ge=0)
     """For the cost figures; currency units per hour of review."""
     human_only_cost_per_task: float | None = Field(default=None, ge=0)

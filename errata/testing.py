@@ -23,6 +23,7 @@ from errata.protocol import (
     Tally,
     Ticket,
 )
+from errata.testing_states import FakeStates, refuse
 
 
 class Said(NamedTuple):
@@ -54,6 +55,7 @@ class FakeServer:
         self.tickets: dict[str, Ticket] = {}
         self.receipts: list[Receipt] = []
         self.runs: dict[str, dict[str, Any]] = {}
+        self.states = FakeStates(self._is_decided)
         self._by_key: dict[str, str] = {}
         self._uses: dict[str, str | None] = {}
 
@@ -73,16 +75,19 @@ class FakeServer:
                 return self._show(id_)
             case "POST", ["proposals", id_, "cancel"]:
                 return self._cancel(id_)
-            case "POST", ["permits", id_, "consume"]:
-                return self._consume(id_, given["digest"], key)
-            case "POST", ["permits", id_, "receipt"]:
-                return self._report(id_, given)
+            case "POST", ["permits", id_, "consume" | "receipt" as what]:
+                used = what == "consume"
+                return (
+                    self._consume(id_, given["digest"], key) if used else self._report(id_, given)
+                )
             case "POST", ["lessons"]:
                 return httpx2.Response(200, json={"lessons": []})  # its reviewer teaches nothing
+            case method, ["states", *rest]:
+                return self.states.handle(method, rest, given, key, dict(request.url.params))
             case method, ["runs", *rest]:
                 return self._run(method, rest, given)
             case _:
-                return _refuse(404, "not_found", f"the fake has no {request.url.path}")
+                return refuse(404, "not_found", f"the fake has no {request.url.path}")
 
     def _propose(self, given: dict[str, Any], key: str | None) -> httpx2.Response:
         if key is not None and key in self._by_key:
@@ -90,7 +95,11 @@ class FakeServer:
         try:
             proposal = Proposal.model_validate(given)
         except ValidationError as error:
-            return _refuse(422, "malformed", str(error))
+            return refuse(422, "malformed", str(error))
+        if proposal.id is not None and proposal.id in self.tickets:
+            if self.tickets[proposal.id].proposal != proposal:
+                return refuse(409, "conflict", f"the id {proposal.id!r} is taken", "id")
+            return _answer(202, self.tickets[proposal.id])
         id_ = proposal.id or f"fake-{len(self.tickets) + 1}"
         ticket = Ticket(
             id=id_, status="queued", digest=_digest(proposal, body(proposal)), proposal=proposal
@@ -108,6 +117,10 @@ class FakeServer:
             if said is not None:
                 self._settle(ticket, ticket.proposal, said)
         return self.tickets[id_]
+
+    def _is_decided(self, id_: str) -> bool | None:
+        """None where nobody asked it."""
+        return None if id_ not in self.tickets else self._decide(id_).decision is not None
 
     def _settle(self, ticket: Ticket, proposal: Proposal, said: Said) -> None:
         runs = said.outcome in {"approve", "edit"} and proposal.kind not in {
@@ -149,27 +162,27 @@ class FakeServer:
 
     def _show(self, id_: str) -> httpx2.Response:
         if id_ not in self.tickets:
-            return _refuse(404, "not_found", f"no proposal {id_!r}")
+            return refuse(404, "not_found", f"no proposal {id_!r}")
         return _answer(200, self._decide(id_))
 
     def _cancel(self, id_: str) -> httpx2.Response:
         ticket = self.tickets[id_]
         if ticket.decision is not None or ticket.proposal is None:
-            return _refuse(409, "already_decided", f"proposal {id_} has been decided")
+            return refuse(409, "already_decided", f"proposal {id_} has been decided")
         self._settle(ticket, ticket.proposal, Said("cancelled"))
         return _answer(200, self.tickets[id_])
 
     def _consume(self, id_: str, computed: str, key: str | None) -> httpx2.Response:
         ticket = self._holder(id_)
         if ticket is None or ticket.permit is None:
-            return _refuse(404, "not_found", f"no permit {id_!r}")
+            return refuse(404, "not_found", f"no permit {id_!r}")
         run = self.runs.get((ticket.proposal and ticket.proposal.run_id) or "", {})
         if run.get("interrupt"):
-            return _refuse(409, "interrupted", f"run {run['id']} is {run['status']}")
+            return refuse(409, "interrupted", f"run {run['id']} is {run['status']}")
         if id_ in self._uses and (key is None or self._uses[id_] != key):
-            return _refuse(409, "used", f"permit {id_} has been used")
+            return refuse(409, "used", f"permit {id_} has been used")
         if computed != ticket.permit.digest:
-            return _refuse(409, "digest_mismatch", "the digest is not that of the approved version")
+            return refuse(409, "digest_mismatch", "the digest is not that of the approved version")
         self._uses[id_] = key
         used = ticket.permit.model_copy(update={"status": "used"})
         self._put(ticket, status="executing", permit=used)
@@ -178,10 +191,10 @@ class FakeServer:
     def _report(self, id_: str, given: dict[str, Any]) -> httpx2.Response:
         ticket = self._holder(id_)
         if ticket is None or id_ not in self._uses:
-            return _refuse(409, "conflict", f"permit {id_} was not used")
+            return refuse(409, "conflict", f"permit {id_} was not used")
         receipt = Receipt.model_validate(given)
         self.receipts.append(receipt)
-        self._put(ticket, status=receipt.status)
+        self._put(ticket, status=receipt.status, receipt=receipt)
         return httpx2.Response(201, json=receipt.wire())
 
     def interrupt(self, run_id: str, mode: str, reason: str) -> None:
@@ -205,17 +218,17 @@ class FakeServer:
     ) -> httpx2.Response:
         run = self.runs.get(id_)
         if run is None:
-            return _refuse(404, "not_found", f"no run {id_!r}")
+            return refuse(404, "not_found", f"no run {id_!r}")
         if method == "GET":
             return httpx2.Response(200, json=run)
         if run["status"] in {"done", "failed"}:
-            return _refuse(409, "conflict", f"run {id_} has ended: {run['status']}")
+            return refuse(409, "conflict", f"run {id_} has ended: {run['status']}")
         if rest == ["steps"]:
             progress = given.get("progress", run["progress"])
             self._change(id_, steps=[*run["steps"], given], progress=progress)
             return httpx2.Response(201, json=run)
         if run["status"] != "running":
-            return _refuse(409, "interrupted", f"run {id_} is {run['status']}")
+            return refuse(409, "interrupted", f"run {id_} is {run['status']}")
         self._change(id_, status=given["status"])
         return httpx2.Response(200, json=run)
 
@@ -261,7 +274,3 @@ def _digest(proposal: Proposal, bound: dict[str, Any]) -> str:
 
 def _answer(status: int, ticket: Ticket) -> httpx2.Response:
     return httpx2.Response(status, json={"reviews": [], **ticket.wire()})
-
-
-def _refuse(status: int, code: str, detail: str) -> httpx2.Response:
-    return httpx2.Response(status, json={"error": code, "detail": detail})

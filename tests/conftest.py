@@ -4,28 +4,31 @@ In: the SQLite template made once, a PostgreSQL where one answers. Out: fixtures
 `database` runs on SQLite and on PostgreSQL.
 """
 
+import functools
 import os
 import shutil
 import socket
-import threading
-import time
 import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpcore2
+import hypothesis
 import psycopg
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 from psycopg import sql
 from sqlalchemy import make_url, text
 from sqlmodel import SQLModel
+from xdist.remote import Producer
 
 from errata.app import create_app
 from errata.db import Database
 from ingestion import events
-from tests.people import Api, People, settle_in
+from tests.people import RING, Api, People, settle_in
+from tests.sharing import Sharing
+from tests.waiting import serving
 
 POSTGRES = os.environ.get("ERRATA_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 _LOOPBACK = ("127.", "::1", "localhost")
@@ -48,9 +51,22 @@ def _guarded_connect_ex(self: socket.socket, address: Any) -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Only this machine can be reached, from the first import on."""
+    """Only this machine can be reached, from the first import on; no example has a time limit."""
+    hypothesis.settings.register_profile(
+        "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("tests")
+    # Each HTTP client would read the certificates of the whole world, which takes longer than all
+    # else that most tests do with it.
+    httpcore2.default_ssl_context = functools.cache(httpcore2.default_ssl_context)
     socket.socket.connect = _guarded_connect
     socket.socket.connect_ex = _guarded_connect_ex
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Sharing:
+    """Say what stays together where processes share the tests out."""
+    return Sharing(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +85,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def postgres_url() -> Generator[str]:
     """A migrated PostgreSQL database of this run's own."""
     try:
-        admin = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=3)
+        admin = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=30)
     except psycopg.OperationalError:
         pytest.skip("no PostgreSQL answers at ERRATA_TEST_POSTGRES")
     name = f"errata_test_{uuid.uuid4().hex[:12]}"
@@ -138,7 +154,7 @@ def people(database: Database) -> People:
 @pytest.fixture
 def client(database: Database, people: People) -> Iterator[TestClient]:
     """The application over the database."""
-    with TestClient(create_app(database)) as opened:
+    with TestClient(create_app(database, ring=RING)) as opened:
         yield opened
 
 
@@ -152,20 +168,12 @@ def api(client: TestClient, people: People, database: Database) -> Api:
 def sqlite_api(sqlite_database: Database) -> Iterator[Api]:
     with sqlite_database.transaction() as session:
         people = settle_in(session)
-    with TestClient(create_app(sqlite_database)) as client:
+    with TestClient(create_app(sqlite_database, ring=RING)) as client:
         yield Api(client, people, sqlite_database)
 
 
 @pytest.fixture
 def server(database: Database, people: People) -> Iterator[str]:
     """The application behind uvicorn on a port of its own; its address."""
-    app = create_app(database)
-    running = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", ws="none"))
-    thread = threading.Thread(target=running.run)
-    thread.start()
-    while not running.started:
-        time.sleep(0.005)
-    port = running.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    running.should_exit = True
-    thread.join()
+    with serving(create_app(database, ring=RING)) as url:
+        yield url

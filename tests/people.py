@@ -16,8 +16,11 @@ from sqlmodel import Session
 from errata.db import Database
 from errata.errors import ErrataError
 from errata.protocol import Proposal, Role
-from ingestion import keys, policies, tables
+from ingestion import keys, policies, sealing, tables
 
+STATE_KEY = sealing.new_key()
+RING = sealing.ring(STATE_KEY)
+"""What seals the saved states of the tests."""
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 """The time at which tests that pass a clock take place."""
 

@@ -10,9 +10,24 @@ import sys
 
 import typer
 
-from errata.cli import data, keys, operations, policy, protocol, serving
+from errata.cli import (
+    agents,
+    broker,
+    data,
+    evaluate,
+    keys,
+    mcp,
+    operations,
+    policy,
+    protocol,
+    refine,
+    serving,
+)
 from errata.errors import ErrataError
 from errata.stages import open_stages
+
+_EXTRAS = {"faststream": "broker", "aio_pika": "broker", "aiokafka": "broker"}
+"""The extra that brings a package along, where a command alone needs it."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,9 +36,14 @@ app = typer.Typer(
     help="Human feedback for AI agents: propose, review in Argilla, resume, learn, measure.",
 )
 serving.register(app)
+broker.register(app)
 data.register(app)
+evaluate.register(app)
+refine.register(app)
 operations.register(app)
+app.add_typer(agents.app, name="agent")
 app.add_typer(keys.app, name="key")
+app.add_typer(mcp.app, name="mcp")
 app.add_typer(policy.app, name="policy")
 app.add_typer(protocol.app, name="protocol")
 
@@ -41,7 +61,7 @@ def main() -> None:
             raise
         print(
             f"errata: this command needs the package {error.name!r}, which is not installed; "
-            "install errata[server,training,metrics]",
+            f"install errata[{_EXTRAS.get(error.name or '', 'server,training,metrics')}]",
             file=sys.stderr,
         )
         sys.exit(1)

@@ -28,10 +28,10 @@ from ingestion import keys
 from ingestion.tables import Decision, Proposal, Receipt
 from metrics import report as reports
 from metrics.figures import Prices
-from review import history
 from review.argilla.gateway import Gateway
 from review.tables import ArgillaRecord, Review
 from training import bundle as bundles
+from training.sources import Stored
 
 LABELERS = ("ann", "ben", "cho")
 
@@ -167,14 +167,7 @@ def _count(session: Session, table: type[Proposal]) -> int:
 
 
 def _export(database: Database, out: Path, kind: Literal["sft", "dpo"]) -> bundles.Bundle:
-    with database.reading() as session:
-        return bundles.export(
-            history.read(session),
-            out,
-            parents=lambda proposal_id: history.one(session, proposal_id),
-            kind=kind,
-            force=True,
-        )
+    return bundles.write(Stored(database, workers=1), out, kind=kind, force=True)
 
 
 def _train(sft: Path, dpo: Path, out: Path) -> dict[str, dict[str, float]]:

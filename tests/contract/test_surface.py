@@ -20,6 +20,7 @@ from review.argilla.surface import Answer, NotTaken, Pushed, Record, Surface
 from tests.e2e.running import Installation
 from tests.people import at, proposal
 from tests.review import pictures
+from tests.waiting import PATIENCE_S
 
 PASSWORD = "a long password"
 NAMES = ("draft", "action", "candidates-3", "click-picture", "question-2")
@@ -83,7 +84,7 @@ def real(argilla: Installation, gateway: Gateway) -> Iterator[Opened]:
 
 
 def _log_in(url: str, name: str) -> httpx2.Client:
-    person = httpx2.Client(base_url=f"{url}/api/v1", timeout=30)
+    person = httpx2.Client(base_url=f"{url}/api/v1", timeout=PATIENCE_S)
     token = person.post("/token", data={"username": name, "password": PASSWORD})
     person.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
     return person
@@ -317,7 +318,11 @@ def test_a_dataset_of_an_older_version_is_brought_up_to_date(
         assert gateway.dataset("plan") == older
     assert set(rest.push("plan", [one])) == {one.external_id}
     rest.close()
-    http = httpx2.Client(base_url=f"{argilla.argilla}/api/v1", headers={"X-Argilla-Api-Key": key})
+    http = httpx2.Client(
+        base_url=f"{argilla.argilla}/api/v1",
+        headers={"X-Argilla-Api-Key": key},
+        timeout=PATIENCE_S,
+    )
     assert http.get(f"/datasets/{older.id}").json()["guidelines"] == guidelines.of("plan")
     http.close()
 

@@ -48,7 +48,7 @@ def sign_in(page: "Page", url: str, name: str, password: str) -> None:
     page.fill("input[type=text]", name)
     page.fill("input[type=password]", password)
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Your datasets")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("Your datasets")).to_be_visible()
 
 
 def install() -> None:

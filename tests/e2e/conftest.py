@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.e2e import chromium
 from tests.e2e.running import Installation
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="session")
@@ -26,5 +27,7 @@ def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(found), args=chromium.FLAGS)
         context = browser.new_context(viewport={"width": 1400, "height": 1000}, locale="en")
+        context.set_default_timeout(PATIENCE_S * 1_000)
+        expect.set_options(timeout=PATIENCE_S * 1_000)
         yield context.new_page()
         browser.close()

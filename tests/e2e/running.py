@@ -9,14 +9,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx2
 
-START_SECONDS = 240
+from tests.waiting import PATIENCE_S, PROCESS_S, until
+
+START_SECONDS = 300
 """The first start on a machine installs the Argilla server."""
 ERRATA = (sys.executable, "-P", "-m", "errata")
 
@@ -31,17 +30,6 @@ def free_ports(count: int) -> list[int]:
     finally:
         for probe in probes:
             probe.close()
-
-
-def until(what: Callable[[], Any], seconds: float, words: str) -> Any:
-    """Wait until something is true; its value."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"not within {seconds} s: {words}")
 
 
 class Installation:
@@ -68,7 +56,7 @@ class Installation:
     def up(self) -> None:
         """Start `errata up` and wait for every part."""
         self.launch("up")
-        until(self._is_up, START_SECONDS, "errata up")
+        until(self._is_up, "errata up", START_SECONDS)
 
     def _is_up(self) -> bool:
         assert self.process is not None
@@ -102,7 +90,7 @@ class Installation:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         try:
-            return self.process.wait(30)
+            return self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
@@ -129,7 +117,7 @@ class Installation:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=PROCESS_S,
         )
 
     def reviewer(self, name: str) -> str:

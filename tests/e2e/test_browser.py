@@ -10,7 +10,8 @@ from playwright.sync_api import Page, expect
 
 import errata
 from tests.e2e.chromium import sign_in
-from tests.e2e.running import Installation, until
+from tests.e2e.running import Installation
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = [
     pytest.mark.argilla,
@@ -46,7 +47,7 @@ ticket = client.propose(
     ],
     prompt=[{"role": "user", "content": "Where is my money?"}],
 )
-decided = client.wait(ticket, timeout=120)
+decided = client.wait(ticket, timeout=600)
 
 def send(version):
     with open(sent, "a") as file:
@@ -90,11 +91,11 @@ def test_an_edited_draft_reaches_the_waiting_agent_which_sends_it_once(
         ),
     )
     try:
-        until(lambda: _shown(installation), 30, "the record in Argilla")
+        until(lambda: _shown(installation), "the record in Argilla")
         sign_in(page, installation.argilla, "bella", password)
         page.goto(f"{installation.api}/v1/proposals/browser-1/review")
         form = page.locator(".questions-form")
-        expect(form.get_by_text("your refund is on its way")).to_be_visible(timeout=20_000)
+        expect(form.get_by_text("your refund is on its way")).to_be_visible()
         page.screenshot(path=str(tmp_path / "proposal.png"))
 
         # What the agent wrote is text: shown as such, never run.
@@ -114,7 +115,7 @@ def test_an_edited_draft_reaches_the_waiting_agent_which_sends_it_once(
         form.get_by_text("Approve my corrected version").click()
         page.screenshot(path=str(tmp_path / "answered.png"))
         page.get_by_text("Submit", exact=True).click()
-        out, _ = waiting.communicate(timeout=30)
+        out, _ = waiting.communicate(timeout=PATIENCE_S)
         assert page.evaluate("window.ran") is None
     finally:
         waiting.kill()

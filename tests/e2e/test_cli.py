@@ -15,6 +15,7 @@ import pytest
 import errata
 from errata.errors import Unauthorized
 from tests.e2e.running import ERRATA, Installation
+from tests.waiting import PROCESS_S
 
 Done = subprocess.CompletedProcess[str]
 
@@ -44,7 +45,7 @@ def call(*command: str, folder: Path | None = None, **variables: str) -> Done:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PROCESS_S,
     )
 
 

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.e2e.running import START_SECONDS, Installation
+from tests.e2e.running import Installation
+from tests.waiting import PROCESS_S
 
-pytestmark = [pytest.mark.argilla, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.argilla, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 FIELDS = {"proposals", "reviews", "decisions", "executed", "pairs", "training", "report"}
 
@@ -35,7 +36,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     demo = Installation(tmp_path_factory.mktemp("demo") / "home")
     try:
         process = demo.launch("demo", "--scripted", "--json")
-        out, _ = process.communicate(timeout=START_SECONDS + 180)
+        out, _ = process.communicate(timeout=5 * PROCESS_S)
         assert process.returncode == 0, demo.errors("demo")
         yield Played(demo, json.loads(out))
     finally:
@@ -105,13 +106,18 @@ def test_the_share_run_without_a_person_is_the_policys(played: Played) -> None:
     assert figure["denominator"] == played.summary["executed"]
 
 
-def test_every_correction_and_every_ranking_becomes_a_pair(played: Played) -> None:
+def test_every_correction_ranking_and_choice_of_an_answer_becomes_a_pair(played: Played) -> None:
     ((corrected,),) = played.rows("SELECT count(*) FROM decision WHERE outcome = 'edit'")
     ((ranked,),) = played.rows(
         "SELECT count(*) FROM decision JOIN proposal ON proposal.id = proposal_id "
         "WHERE kind = 'candidates' AND outcome = 'approve'"
     )
-    assert played.summary["pairs"] == corrected + ranked
+    ((answered,),) = played.rows(
+        "SELECT count(*) FROM decision JOIN payload ON payload.proposal_id = decision.proposal_id "
+        "WHERE owner = 'proposal' AND outcome = 'respond' "
+        "AND json_array_length(body, '$.options') > 1"
+    )
+    assert played.summary["pairs"] == corrected + ranked + answered
 
 
 def test_both_trainings_learn(played: Played) -> None:

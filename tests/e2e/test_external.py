@@ -11,7 +11,8 @@ import pytest
 import errata
 from errata.demo.labelers import Labeler, Login
 from errata.errors import NotFound
-from tests.e2e.running import ERRATA, Installation, until
+from tests.e2e.running import ERRATA, Installation
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.argilla
 
@@ -43,12 +44,12 @@ def test_an_argilla_of_ones_own_is_used_in_the_same_way(
     with errata.Client(guest.api, api["agent_key"]) as client:
         action = {"name": "refund", "arguments": {"amount": 30}}
         asked = client.propose(kind="action", agent={"id": "desk"}, action=action)
-        until(lambda: client.get(asked).status == "in_review", 30, "the record in Argilla")
+        until(lambda: client.get(asked).status == "in_review", "the record in Argilla")
         answers = {asked.id: {"decision": "edit", "correction": {"amount": 20}}}
         gina = Labeler(Login(installation.argilla, "gina", password), answers)
-        until(gina.answer_once, 20, "the record waits for gina")
+        until(gina.answer_once, "the record waits for gina")
         gina.close()
-        decided = client.wait(asked, timeout=30)
+        decided = client.wait(asked, timeout=PATIENCE_S)
         ran: list[object] = []
         client.run(decided, lambda version: ran.append(version.action and version.action.arguments))
     assert ran == [{"amount": 20}]
@@ -77,7 +78,7 @@ def test_a_wrong_key_is_named(installation: Installation, tmp_path: Path) -> Non
     other = Installation(tmp_path / "wrong")
     other.launch("up", **environment)
     try:
-        until(lambda: "api" in other.children(), 60, "the API")
+        until(lambda: "api" in other.children(), "the API")
         done = subprocess.run(
             [*ERRATA, "doctor", "--home", str(other.home)],
             capture_output=True,

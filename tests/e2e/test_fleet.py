@@ -25,7 +25,8 @@ from errata.db import Database
 from errata.protocol import Proposal
 from review import audit
 from tests.conftest import POSTGRES
-from tests.e2e.running import Installation, until
+from tests.e2e.running import Installation
+from tests.waiting import PATIENCE_S, PROCESS_S, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -50,7 +51,7 @@ def address(request: pytest.FixtureRequest) -> Iterator[str | None]:
         yield None
         return
     try:
-        admin = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=3)
+        admin = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=30)
     except psycopg.OperationalError:
         pytest.skip("no PostgreSQL answers at ERRATA_TEST_POSTGRES")
     name = f"errata_fleet_{uuid.uuid4().hex[:12]}"
@@ -100,7 +101,7 @@ class Fleet:
     def review(self, key: str) -> None:
         """Say something about whatever waits, until the fleet has ended."""
         headers = {"Authorization": f"Bearer {key}"}
-        with httpx2.Client(base_url=self.home.api, headers=headers, timeout=20) as http:
+        with httpx2.Client(base_url=self.home.api, headers=headers, timeout=PATIENCE_S) as http:
             while not self.over.is_set():
                 try:
                     waiting = http.get("/v1/queue").raise_for_status().json()["waiting"]
@@ -133,7 +134,7 @@ def fleet(tmp_path: Path, address: str | None, monkeypatch: pytest.MonkeyPatch) 
     (home.home / "policy.yaml").write_text(POLICY)
     home.launch("up", "--no-argilla")
     try:
-        until(lambda: "api" in home.children() and _is_up(home), 60, "the API")
+        until(lambda: "api" in home.children() and is_up(home), "the API")
         keys: list[str] = []
         for number in range(REVIEWERS):
             done = home.run("key", "create", "--role", "reviewer", "--name", f"r{number}", "--json")
@@ -144,7 +145,7 @@ def fleet(tmp_path: Path, address: str | None, monkeypatch: pytest.MonkeyPatch) 
         home.stop()
 
 
-def _is_up(home: Installation) -> bool:
+def is_up(home: Installation) -> bool:
     try:
         return httpx2.get(f"{home.api}/readyz", timeout=2).is_success
     except httpx2.TransportError:
@@ -158,12 +159,11 @@ def test_a_fleet_goes_through_five_kills_of_the_api(fleet: Fleet, address: str |
         try:
             for kill in range(1, KILLS + 1):
                 goal = PROPOSALS * kill // (KILLS + 1)
-                until(lambda goal=goal: len(fleet.decided) >= goal, 600, f"{goal} decisions")
+                until(lambda goal=goal: len(fleet.decided) >= goal, f"{goal} decisions", 600)
                 before = fleet.home.children()["api"]
                 fleet.home.kill("api")
                 until(
                     lambda before=before: fleet.home.children().get("api") not in {before, None},
-                    30,
                     "the API started again",
                 )
             for agent in agents:
@@ -171,7 +171,7 @@ def test_a_fleet_goes_through_five_kills_of_the_api(fleet: Fleet, address: str |
         finally:
             fleet.over.set()
         for reviewer in reviewers:
-            reviewer.result(timeout=60)
+            reviewer.result(timeout=PROCESS_S)
     check(fleet, address or f"sqlite:///{fleet.home.home / 'errata.db'}")
 
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.running import START_SECONDS, Installation, until
+from tests.e2e.running import START_SECONDS, Installation
+from tests.waiting import PROCESS_S, until
 
-pytestmark = pytest.mark.argilla
+pytestmark = [pytest.mark.argilla, pytest.mark.timeout(1200)]
 
 PROPOSALS = 62
 MAY_RUN = "SELECT proposal_id FROM decision WHERE outcome IN ('approve', 'edit')"
@@ -49,7 +50,7 @@ def answered(demo: Installation) -> int:
 
 
 def wait_for_the_middle(demo: Installation) -> None:
-    until(lambda: answered(demo) >= 8, START_SECONDS, "the first answers")
+    until(lambda: answered(demo) >= 8, "the first answers", START_SECONDS)
     assert answered(demo) < 45, "the kill came too late to be in the middle"
 
 
@@ -81,7 +82,6 @@ def check_the_end(demo: Installation, cut_off: Set[str] = frozenset()) -> None:
     assert {count for _, count in pushed} == {1}, "a second round without a refusal"
     until(
         lambda: rows(demo, "SELECT count(*) FROM argillarecord WHERE removed_at IS NULL") == [(0,)],
-        10,
         "an Argilla without records",
     )
     assert rows(demo, "SELECT external_id FROM records", "argilla/argilla.db") == []
@@ -94,7 +94,7 @@ def test_a_killed_part_costs_nothing(demo: Installation, part: str) -> None:
     process = demo.launch("demo", "--scripted", "--json", "--no-training")
     wait_for_the_middle(demo)
     demo.kill(part)
-    out, _ = process.communicate(timeout=120)
+    out, _ = process.communicate(timeout=PROCESS_S)
     assert process.returncode == 0, demo.errors("demo")
     summary = json.loads(out)
     assert summary["proposals"] == PROPOSALS
@@ -114,7 +114,7 @@ def test_the_whole_demo_killed_and_started_again_goes_on_where_it_was(demo: Inst
     assert 0 < before < 51
     cut_off = {one for (one,) in rows(demo, CUT_OFF)}
     second = demo.launch("demo", "--scripted", "--json", "--no-training")
-    out, _ = second.communicate(timeout=150)
+    out, _ = second.communicate(timeout=PROCESS_S)
     assert second.returncode == 0, demo.errors("demo")
     assert json.loads(out)["reviews"] == 51
     check_the_end(demo, cut_off)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import errata
-from tests.e2e.running import Installation, until
+from tests.e2e.running import Installation
+from tests.waiting import until
 
 pytestmark = pytest.mark.argilla
 
@@ -21,7 +22,7 @@ def test_doctor_finds_nothing_wrong_with_what_up_made(installation: Installation
     def connected() -> bool:  # the worker registers the webhook a moment after its start
         return grades(installation.run("doctor", "--json").stdout).get("webhook") == "good"
 
-    until(connected, 20, "the webhook")
+    until(connected, "the webhook")
     done = installation.run("doctor", "--json")
     assert done.returncode == 0, done.stdout
     found = grades(done.stdout)

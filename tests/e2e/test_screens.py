@@ -14,8 +14,9 @@ from playwright.sync_api import Page, expect
 
 import errata
 from tests.e2e.chromium import sign_in
-from tests.e2e.running import Installation, until
+from tests.e2e.running import Installation
 from tests.review import pictures
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = [
     pytest.mark.argilla,
@@ -51,12 +52,12 @@ def client(installation: Installation) -> Iterator[errata.Client]:
 
 def ask(client: errata.Client, id_: str, **fields: Any) -> None:
     client.propose(None, id=id_, agent={"id": "desk"}, **fields)
-    until(lambda: client.get(id_).status == "in_review", 30, f"{id_} in Argilla")
+    until(lambda: client.get(id_).status == "in_review", f"{id_} in Argilla")
 
 
 def open_record(page: Page, installation: Installation, id_: str) -> None:
     page.goto(f"{installation.api}/v1/proposals/{id_}/review")
-    expect(page.locator(".questions-form")).to_be_visible(timeout=20_000)
+    expect(page.locator(".questions-form")).to_be_visible()
 
 
 def test_every_kind_is_shown_whole_and_inert(
@@ -72,7 +73,7 @@ def test_every_kind_is_shown_whole_and_inert(
         open_record(page, installation, f"screen-{kind}")
         # the box of the left side, not the correction beside it
         shown = page.locator(".fields, .record").get_by_text(HARD, exact=True).first
-        expect(shown).to_be_visible(timeout=20_000)
+        expect(shown).to_be_visible()
         for button in BUTTONS.get(kind, ()):
             expect(page.locator(".questions-form").get_by_text(button[2:]).first).to_be_visible()
         if kind == "question":
@@ -100,10 +101,10 @@ def test_the_links_show_the_urgent_first_and_what_is_assigned(
     sign_in(page, installation.argilla, "dora", password)
     shown = page.locator(".questions-form")
     page.goto(row["urgent_first"])
-    expect(shown).to_be_visible(timeout=20_000)
+    expect(shown).to_be_visible()
     expect(page.get_by_text("urgency critical")).to_be_visible()
     page.goto(row["assigned"])
-    expect(page.get_by_text("assigned to")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("assigned to")).to_be_visible()
     expect(page.get_by_text("1 of 1")).to_be_visible()
 
 
@@ -137,7 +138,7 @@ def test_the_keys_of_the_guidelines_do_what_they_say(
     page.keyboard.press("ArrowDown")
     page.keyboard.press("3")  # the reason
     page.keyboard.press("Enter")
-    until(lambda: client.get("keys-1").decision, 20, "the decision")
+    until(lambda: client.get("keys-1").decision, "the decision")
     decided = client.get("keys-1")
     assert decided.decision is not None
     assert decided.decision.outcome == "edit"
@@ -158,11 +159,13 @@ def test_who_answers_too_late_is_told_at_the_top_of_the_record(
     ask(client, "late-1", kind="draft", content="Dear Nora")
     password = installation.reviewer("frida")
     sign_in(page, installation.argilla, "frida", password)
-    open_record(page, installation, "late-1")
-    page.wait_for_timeout(1_000)  # the page tells that it is open
+    with page.expect_response("**/errata/looks"):  # the page tells that it is open
+        open_record(page, installation, "late-1")
     key = installation.credentials["api"]["agent_key"]
     httpx2.post(
-        f"{installation.api}/v1/proposals/late-1/cancel", headers={"Authorization": f"Bearer {key}"}
+        f"{installation.api}/v1/proposals/late-1/cancel",
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=PATIENCE_S,
     ).raise_for_status()
     page.wait_for_timeout(2_000)
     page.keyboard.press("1")
@@ -171,7 +174,7 @@ def test_who_answers_too_late_is_told_at_the_top_of_the_record(
     expect(page.get_by_text("came too late: decided at")).to_be_visible()
     expect(page.get_by_text("nothing is asked here", exact=True)).to_be_visible()
     page.keyboard.press("Backspace")
-    expect(page.get_by_text("no pending records")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("no pending records")).to_be_visible()
     ticket = client.get("late-1")
     assert ticket.decision is not None
     assert ticket.decision.outcome == "cancelled"
@@ -183,4 +186,4 @@ def _reload_until(page: Page, installation: Installation, id_: str, words: str) 
         page.wait_for_timeout(1_000)
         return page.get_by_text(words).first.is_visible()
 
-    until(shown, 30, words)
+    until(shown, words)

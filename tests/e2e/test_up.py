@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.e2e.running import Installation, free_ports, until
+from tests.e2e.running import Installation, free_ports
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.argilla
 
@@ -27,7 +28,7 @@ def test_a_second_up_on_the_folder_says_so_and_harms_nothing(installation: Insta
     assert installation.api in second.stderr
     assert "Traceback" not in second.stderr
     assert installation.children() == before
-    assert httpx2.get(f"{installation.api}/readyz").is_success
+    assert httpx2.get(f"{installation.api}/readyz", timeout=PATIENCE_S).is_success
 
 
 def ports(api: int, argilla: int) -> tuple[str, ...]:
@@ -84,7 +85,7 @@ def webhook_secret(installation: Installation) -> str:
             row = database.execute("SELECT secret FROM argillawebhook").fetchone()
         return row[0] if row else None
 
-    return until(found, 20, "the webhook")
+    return until(found, "the webhook")
 
 
 def read_if_there(path: Path) -> str:
@@ -96,12 +97,13 @@ def read_if_there(path: Path) -> str:
 
 def test_a_reviewers_log_in_works_in_argilla(installation: Installation) -> None:
     password = installation.reviewer("carla")
-    form = {"username": "carla", "password": password}
-    assert httpx2.post(f"{installation.argilla}/api/v1/token", data=form).status_code == 201
-    wrong = httpx2.post(
-        f"{installation.argilla}/api/v1/token", data={"username": "carla", "password": "guess"}
-    )
-    assert wrong.status_code == 401
+
+    def status(password: str) -> int:
+        form = {"username": "carla", "password": password}
+        url = f"{installation.argilla}/api/v1/token"
+        return httpx2.post(url, data=form, timeout=PATIENCE_S).status_code
+
+    assert (status(password), status("guess")) == (201, 401)
 
 
 HISTORY = {
@@ -149,8 +151,8 @@ def free(port: int) -> bool:
 def test_a_part_that_dies_is_started_again_and_ctrl_c_leaves_nothing(own: Installation) -> None:
     before = own.children()
     own.kill("api")
-    until(lambda: own.children()["api"] != before["api"], 10, "a new API")
-    until(lambda: httpx2_ready(own), 20, "the API again")
+    until(lambda: own.children()["api"] != before["api"], "a new API")
+    until(lambda: httpx2_ready(own), "the API again")
     children = own.children()
     assert own.stop() == 0
     assert not any(map(alive, children.values()))
@@ -172,11 +174,11 @@ def test_ctrl_c_in_the_middle_of_the_start_leaves_nothing(tmp_path: Path) -> Non
     own = Installation(tmp_path / "home")
     try:
         own.launch("up")
-        until(lambda: "argilla" in own.children(), 30, "the start of Argilla")
+        until(lambda: "argilla" in own.children(), "the start of Argilla")
         children = own.children()
         assert own.process is not None
         own.process.send_signal(signal.SIGINT)
-        out, _ = own.process.communicate(timeout=15)
+        out, _ = own.process.communicate(timeout=PATIENCE_S)
     finally:
         own.stop()
     assert own.process.returncode == 0
@@ -191,6 +193,6 @@ def test_killing_up_itself_leaves_no_child(own: Installation) -> None:
     assert own.process is not None
     os.kill(own.process.pid, signal.SIGKILL)
     own.process.wait()
-    until(lambda: not any(map(alive, children.values())), 15, "the children's end")
+    until(lambda: not any(map(alive, children.values())), "the children's end")
     time.sleep(0.1)
     assert free(own.port)

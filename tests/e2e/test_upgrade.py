@@ -11,7 +11,8 @@ import pytest
 
 import errata
 from errata.demo.labelers import Labeler, Login
-from tests.e2e.running import Installation, until
+from tests.e2e.running import Installation
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.argilla
 
@@ -48,11 +49,13 @@ def test_what_waited_still_waits_in_argilla_and_is_answered_there(upgraded: Inst
         QUESTION: {"decision": "respond", "option": "2"},
     }
     ann = Labeler(Login(upgraded.argilla, "ann", ANN), answers)
-    until(lambda: ann.answer_once() or ann.given == len(answers), 30, "the records wait for ann")
-    until(lambda: ann.answer_once() == 0, 30, "everything is answered")
+    until(lambda: ann.answer_once() or ann.given == len(answers), "the records wait for ann")
+    until(lambda: ann.answer_once() == 0, "everything is answered")
     ann.close()
     with errata.Client(upgraded.api, upgraded.credentials["api"]["agent_key"]) as client:
-        draft, question = (client.wait(id_, timeout=30).decision for id_ in (DRAFT, QUESTION))
+        draft, question = (
+            client.wait(id_, timeout=PATIENCE_S).decision for id_ in (DRAFT, QUESTION)
+        )
     assert draft is not None
     assert (draft.outcome, draft.effective.content) == ("edit", "Dear Bob, here it is.")
     assert question is not None
@@ -62,7 +65,7 @@ def test_what_waited_still_waits_in_argilla_and_is_answered_there(upgraded: Inst
 def test_what_is_asked_anew_finds_its_dataset(upgraded: Installation) -> None:
     with errata.Client(upgraded.api, upgraded.credentials["api"]["agent_key"]) as client:
         asked = client.propose(kind="draft", agent={"id": "desk"}, content="new")
-        until(lambda: client.get(asked).status == "in_review", 30, "the record in Argilla")
+        until(lambda: client.get(asked).status == "in_review", "the record in Argilla")
 
 
 def test_doctor_finds_nothing_wrong(upgraded: Installation) -> None:

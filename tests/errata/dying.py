@@ -38,7 +38,7 @@ def live(url: str, key: str, ledger: Path, number: int) -> None:
             left -= 1
         return trace
 
-    with Client(url, key, patience=5) as client:
+    with Client(url, key) as client:
         arguments = {"amount": 5, "to": "bob"}
         asked = {
             "hap": "1",

@@ -13,7 +13,6 @@ from typing import Any
 
 import httpx2
 import pytest
-import uvicorn
 from sqlmodel import select
 
 from errata import AsyncClient, Client, Proposal, Refused, StillOpen, errors
@@ -23,6 +22,7 @@ from errata.protocol import Receipt
 from errata.supervisor import free_port
 from ingestion import policies, store, tables
 from tests.people import NOW, People, action, proposal
+from tests.waiting import PATIENCE_S, Serving, until
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
@@ -42,7 +42,7 @@ def reviewing(server: str, people: People, verdict: str, **more: Any) -> Generat
             seen.append(one["id"])
 
     def work() -> None:
-        with httpx2.Client(base_url=server, headers=people.ann.headers) as ann:
+        with httpx2.Client(base_url=server, headers=people.ann.headers, timeout=PATIENCE_S) as ann:
             while not over.wait(0.02):
                 review(ann)
 
@@ -57,7 +57,7 @@ def reviewing(server: str, people: People, verdict: str, **more: Any) -> Generat
 
 @pytest.fixture
 def agent(server: str, people: People) -> Iterator[Client]:
-    with Client(server, people.agent.secret, patience=5) as client:
+    with Client(server, people.agent.secret) as client:
         yield client
 
 
@@ -72,7 +72,7 @@ def test_an_approved_call_runs_once_and_is_reported(
 ) -> None:
     ran: list[Any] = []
 
-    @agent.gate("desk", timeout=10)
+    @agent.gate("desk", timeout=PATIENCE_S)
     def refund(amount: float, to: str = "bob") -> dict[str, Any]:
         """Pay money back."""
         ran.append((amount, to))
@@ -90,9 +90,9 @@ def test_the_async_gate_does_the_same(server: str, people: People, database: Dat
     ran: list[int] = []
 
     async def main() -> str:
-        async with AsyncClient(server, people.agent.secret, patience=5) as client:
+        async with AsyncClient(server, people.agent.secret) as client:
 
-            @client.gate("desk", timeout=10)
+            @client.gate("desk", timeout=PATIENCE_S)
             async def refund(amount: int) -> str:
                 ran.append(amount)
                 return "paid"
@@ -108,7 +108,7 @@ def test_the_async_gate_does_the_same(server: str, people: People, database: Dat
 def test_a_rejected_call_does_not_run_and_brings_the_decision(
     agent: Client, server: str, people: People, database: Database
 ) -> None:
-    @agent.gate("desk", timeout=10)
+    @agent.gate("desk", timeout=PATIENCE_S)
     def refund(amount: float) -> None:
         pytest.fail("it ran")
 
@@ -125,9 +125,9 @@ def test_a_rejected_call_does_not_run_and_brings_the_decision(
 
 def test_the_async_gate_refuses_too(server: str, people: People) -> None:
     async def main() -> None:
-        async with AsyncClient(server, people.agent.secret, patience=5) as client:
+        async with AsyncClient(server, people.agent.secret) as client:
 
-            @client.gate("desk", timeout=10)
+            @client.gate("desk", timeout=PATIENCE_S)
             async def refund(amount: float) -> None:
                 pytest.fail("it ran")
 
@@ -142,7 +142,7 @@ def test_a_persons_version_arrives_in_the_functions_own_types(
 ) -> None:
     ran: list[Any] = []
 
-    @agent.gate("desk", timeout=10)
+    @agent.gate("desk", timeout=PATIENCE_S)
     def book(amount: Decimal, on: datetime, notes: list[str]) -> None:
         ran.append((amount, on, notes))
 
@@ -161,7 +161,7 @@ def test_arguments_that_change_while_people_think_do_not_run(
     items = ["one"]
     ran: list[list[str]] = []
 
-    @agent.gate("desk", timeout=10)
+    @agent.gate("desk", timeout=PATIENCE_S)
     def order(items: list[str]) -> None:
         ran.append(items)
 
@@ -178,9 +178,8 @@ def test_arguments_that_change_while_people_think_do_not_run(
 
 
 def _until(server: str, people: People, count: int) -> None:
-    with httpx2.Client(base_url=server, headers=people.ann.headers) as ann:
-        while len(ann.get("/v1/queue").json()["waiting"]) < count:
-            time.sleep(0.01)
+    with httpx2.Client(base_url=server, headers=people.ann.headers, timeout=PATIENCE_S) as ann:
+        until(lambda: len(ann.get("/v1/queue").json()["waiting"]) >= count, f"{count} in the queue")
 
 
 class Liar(httpx2.BaseTransport):
@@ -206,7 +205,7 @@ def test_arguments_that_were_changed_on_the_way_do_not_run(
 ) -> None:
     with Client(server, people.agent.secret, transport=Liar()) as client:
 
-        @client.gate("desk", timeout=10)
+        @client.gate("desk", timeout=PATIENCE_S)
         def transfer(amount: float, to: str) -> None:
             pytest.fail("it ran")
 
@@ -222,7 +221,7 @@ def test_arguments_that_were_changed_on_the_way_do_not_run(
 def test_a_body_that_fails_is_reported_as_failed_and_raises_its_own_error(
     agent: Client, server: str, people: People, database: Database
 ) -> None:
-    @agent.gate("desk", timeout=10)
+    @agent.gate("desk", timeout=PATIENCE_S)
     def refund(amount: float) -> None:
         raise ZeroDivisionError("the till is empty")
 
@@ -233,12 +232,24 @@ def test_a_body_that_fails_is_reported_as_failed_and_raises_its_own_error(
     assert told["error"] == "ZeroDivisionError: the till is empty"
 
 
+def test_a_body_that_cannot_say_whether_it_took_effect_is_reported_as_unknown(
+    agent: Client, server: str, people: People
+) -> None:
+    @agent.gate("desk", timeout=PATIENCE_S)
+    def refund(amount: float) -> None:
+        raise errors.OutcomeUnknown("the bank was lost while it paid")
+
+    with reviewing(server, people, "approve") as seen, pytest.raises(errors.OutcomeUnknown):
+        refund(30.0)
+    assert agent.get(seen[0]).status == "unknown"
+
+
 def test_a_result_that_is_no_json_stays_with_the_caller(
     agent: Client, server: str, people: People, database: Database
 ) -> None:
     handle = object()
 
-    @agent.gate("desk", timeout=10)
+    @agent.gate("desk", timeout=PATIENCE_S)
     def opened(path: str) -> object:
         return handle
 
@@ -294,13 +305,13 @@ def test_waiting_ends_with_its_time_and_can_be_taken_up_again(
     with pytest.raises(StillOpen):
         agent.run(ticket, lambda _: None)
     with reviewing(server, people, "approve"):
-        decided = agent.wait(ticket.id, timeout=10)
+        decided = agent.wait(ticket.id, timeout=PATIENCE_S)
     assert agent.run(decided, lambda version: version.content) == "Dear Bob, …"
 
 
 def test_the_async_client_proposes_waits_runs_and_cancels(server: str, people: People) -> None:
     async def main() -> list[Any]:
-        async with AsyncClient(server, people.agent.secret, patience=5) as client:
+        async with AsyncClient(server, people.agent.secret) as client:
             first = await client.propose(kind="draft", agent={"id": "desk"}, content="hello")
             assert (await client.get(first)).status == "queued"
             with pytest.raises(StillOpen):
@@ -360,20 +371,19 @@ def test_a_server_that_comes_back_is_found_again_and_nothing_is_proposed_twice(
     database: Database, people: People
 ) -> None:
     port = free_port()
-    config = uvicorn.Config(create_app(database), port=port, log_level="error", ws="none")
-    running = uvicorn.Server(config)
+    started: list[Serving] = []
 
     def start_late() -> None:
         time.sleep(0.5)
-        running.run()
+        started.append(Serving(create_app(database), port))
 
     thread = threading.Thread(target=start_late)
     thread.start()
-    with Client(f"http://127.0.0.1:{port}", people.agent.secret, patience=20) as client:
+    with Client(f"http://127.0.0.1:{port}", people.agent.secret) as client:
         ticket = client.propose(proposal())
         assert client.get(ticket).status == "queued"
-    running.should_exit = True
     thread.join()
+    started[0].stop()
     with database.reading() as session:
         assert len(session.exec(select(tables.Proposal)).all()) == 1
 
@@ -400,9 +410,9 @@ def test_a_lost_answer_is_asked_for_again_with_the_same_key(
             self._real.close()
 
     ran: list[float] = []
-    with Client(server, people.agent.secret, patience=5, transport=Lossy()) as client:
+    with Client(server, people.agent.secret, transport=Lossy()) as client:
 
-        @client.gate("desk", timeout=5)
+        @client.gate("desk", timeout=PATIENCE_S)
         def transfer(amount: float, to: str) -> None:
             ran.append(amount)
 
@@ -451,21 +461,23 @@ def test_over_its_rate_the_client_comes_back_when_it_is_told_to(
 ) -> None:
     with database.transaction() as session:
         policies.apply(session, RATED, actor="test", now=NOW)
-    with Client(server, people.agent.secret, patience=5) as patient:
+    with Client(server, people.agent.secret) as patient:
         first, second = patient.propose(proposal()), patient.propose(proposal())
     with database.reading() as session:
         came = [store.load(session, one.id).received_at for one in (first, second)]
     assert (came[1] - came[0]).total_seconds() >= 2
+
+    async def main() -> str:
+        async with AsyncClient(server, people.agent.secret) as other:
+            return (await other.propose(proposal())).status
+
+    assert asyncio.run(main()) == "queued"
+    with database.transaction() as session:
+        policies.apply(session, RATED.replace("2s", "1h"), actor="test", now=NOW)
     hurried = Client(server, people.agent.secret, patience=0.5)
     with hurried, pytest.raises(errors.TooMany) as refused:
         hurried.propose(proposal())
     assert refused.value.retry_after_s >= 1
-
-    async def main() -> str:
-        async with AsyncClient(server, people.agent.secret, patience=5) as other:
-            return (await other.propose(proposal())).status
-
-    assert asyncio.run(main()) == "queued"
 
 
 def test_a_gated_call_waits_until_it_cannot_be_undone_any_more(
@@ -475,7 +487,7 @@ def test_a_gated_call_waits_until_it_cannot_be_undone_any_more(
         policies.apply(session, RATED, actor="test", now=NOW)
     ran: list[datetime] = []
 
-    @agent.gate("desk", timeout=5)
+    @agent.gate("desk", timeout=PATIENCE_S)
     def send_email(text: str) -> None:
         ran.append(datetime.now(UTC))
 
@@ -484,9 +496,9 @@ def test_a_gated_call_waits_until_it_cannot_be_undone_any_more(
         assert ran[0] >= session.exec(select(tables.Permit.not_before)).one()
 
     async def main() -> None:
-        async with AsyncClient(agent.url, people.agent.secret, patience=5) as other:
+        async with AsyncClient(agent.url, people.agent.secret) as other:
 
-            @other.gate("desk", timeout=5)
+            @other.gate("desk", timeout=PATIENCE_S)
             async def send_email(text: str) -> None:
                 ran.append(datetime.now(UTC))
 

@@ -5,18 +5,21 @@ import stat
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 
-from errata import home, installation
+from errata import backup, db, doctor, home, installation
+from errata.app import from_settings
 from errata.db import Database
 from errata.errors import Conflict, NotFound
 from errata.home import Home, Running
 from errata.installation import Plan
 from errata.settings import Settings
+from errata.states import Parking
 from errata.supervisor import Supervisor, free_port
-from ingestion import keys, policies
+from ingestion import intake, keys, policies, sealing, states
 from ingestion.policy_file import BadPolicy
 from review import audit
-from tests.people import NOW, at
+from tests.people import NOW, at, proposal
 
 CREDENTIALS = home.Credentials(
     home.Api("http://a", "k1", "k2"), home.Argilla("http://b", "owner", "p", "k3")
@@ -106,6 +109,70 @@ def test_the_first_start_makes_keys_and_policy_and_later_ones_keep_them(
         assert policies.in_force(session).policy.default.route == "queue"
         assert audit.verify(session).faults == []
     store.close()
+
+
+def test_the_key_that_seals_states_is_made_once_and_kept(folder: Home, store: Database) -> None:
+    installation.prepare(plan_for(folder), store, NOW)
+    made = folder.state_keys()
+    assert len(sealing.ring(made).fingerprints) == 1
+    assert mode(folder.path / "state.keys") == 0o600
+    installation.prepare(plan_for(folder), store, at(60))
+    assert folder.state_keys() == made
+    store.close()
+
+
+def test_an_installation_from_before_gets_a_key_at_its_next_start(
+    folder: Home, store: Database
+) -> None:
+    installation.prepare(plan_for(folder), store, NOW)
+    (folder.path / "state.keys").unlink()
+    installation.prepare(plan_for(folder), store, at(60))
+    assert folder.state_keys() is not None
+    store.close()
+
+
+def test_where_keys_are_set_none_is_made_and_those_of_the_folder_still_open(
+    folder: Home, store: Database
+) -> None:
+    own = sealing.new_key()
+    installation.prepare(plan_for(folder, state_keys=own), store, NOW)
+    assert folder.state_keys() is None
+    store.close()
+    folder.keep_state_keys(sealing.new_key())
+    app = from_settings(plan_for(folder, state_keys=own).settings)
+    with TestClient(app):
+        ring = app.state.ring
+    assert ring.fingerprints == sealing.ring(own, folder.state_keys()).fingerprints
+    db.current().close()
+    db.use(None)
+
+
+def test_a_backup_brings_the_keys_along(folder: Home, store: Database, tmp_path: Path) -> None:
+    installation.prepare(plan_for(folder), store, NOW)
+    store.close()
+    backup.save(folder, tmp_path / "archive")
+    restored = Home(tmp_path / "restored")
+    assert "state.keys" in backup.load(tmp_path / "archive", restored)
+    assert restored.state_keys() == folder.state_keys()
+    assert mode(restored.path / "state.keys") == 0o600
+
+
+def test_doctor_names_the_key_without_which_a_state_does_not_open(
+    folder: Home, store: Database
+) -> None:
+    plan = plan_for(folder)
+    api = installation.prepare(plan, store, NOW).credentials.api
+    lost = sealing.ring(sealing.new_key())
+    with store.transaction() as session:
+        agent = keys.authenticate(session, api.agent_key)
+        id_ = intake.take(session, proposal(), agent, now=NOW).row.id
+        stated = {"agent": "desk", "framework": {"name": "a", "version": "1"}, "content": {}}
+        parking = Parking.model_validate({**stated, "proposals": [id_]})
+        states.park(session, lost, parking, agent, now=NOW)
+    store.close()
+    found = {one.part: one for one in doctor.examine(plan.settings, folder)}["saved states"]
+    assert found.grade == "fault"
+    assert f"1 with key {lost.fingerprints[0]}; add the key to ERRATA_STATE_KEYS" in found.words
 
 
 def test_a_policy_that_lies_there_before_is_the_one_that_is_used(

@@ -13,6 +13,7 @@ from schemathesis.generation import GenerationMode
 
 from review import api as review_api
 from tests.people import Api, action
+from tests.waiting import PATIENCE_S
 
 CALLERS = ("nobody", "agent", "ann", "supervisor", "admin", "analyst")
 schemathesis.serializer("application/x-ndjson")(lambda _, value: str(value).encode())
@@ -25,7 +26,15 @@ def known(api: Api) -> dict[str, str]:
     done = api.propose(action("transfer", amount=5, to="bob"))
     ran = {"agent": {"id": "desk"}, "digest": done["digest"], "at": "2026-03-01T12:00:00Z"}
     raised = api.client.post("/v1/executions", json=ran, headers=api.people.agent.headers).json()
+    stopped = {
+        "agent": "desk",
+        "framework": {"name": "some-framework", "version": "1"},
+        "proposals": [done["id"]],
+        "content": {},
+    }
+    kept = api.client.post("/v1/states", json=stopped, headers=api.people.agent.headers).json()
     return {
+        "state_id": kept["id"],
         "proposal_id": api.propose()["id"],
         "permit_id": done["permit"]["id"],
         "alarm_id": raised["alarm_id"],
@@ -40,7 +49,7 @@ def test_nothing_that_can_be_sent_breaks_a_route(
     monkeypatch.setattr(review_api, "LONGEST_WAIT", 0.05)  # or a long poll outlasts the caller
     ids = known(api)
     tried: set[str] = set()
-    schema = schemathesis.openapi.from_url(f"{server}/v1/openapi")
+    schema = schemathesis.openapi.from_url(f"{server}/v1/openapi", timeout=PATIENCE_S)
     for found in schema.get_all_operations():
         assert isinstance(found, Ok), found
         operation = found.ok()
@@ -60,7 +69,6 @@ def send_all(operation: Any, mode: GenerationMode, ids: dict[str, str], api: Api
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(
         max_examples=12,
-        deadline=None,
         database=None,
         derandomize=True,
         phases=[Phase.explicit, Phase.generate],
@@ -76,7 +84,7 @@ def send_all(operation: Any, mode: GenerationMode, ids: dict[str, str], api: Api
         case.path_parameters.update(named)
         for who in CALLERS:
             headers = {} if who == "nobody" else people[who].headers
-            response = case.call(headers=headers, allow_redirects=False)
+            response = case.call(headers=headers, allow_redirects=False, timeout=PATIENCE_S)
             case.validate_response(response, checks=[not_a_server_error, status_code_conformance])
 
     send()

@@ -17,19 +17,22 @@ from errata.runs import retrying_async
 from ingestion import store, tables
 from tests.errata.test_client import reviewing
 from tests.people import People, action
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
 def agent(server: str, people: People) -> Iterator[Client]:
-    with Client(server, people.agent.secret, patience=5) as client:
+    with Client(server, people.agent.secret) as client:
         yield client
 
 
 @pytest.fixture
 def sue(server: str, people: People) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=server, headers=people.supervisor.headers) as client:
+    with httpx2.Client(
+        base_url=server, headers=people.supervisor.headers, timeout=PATIENCE_S
+    ) as client:
         yield client
 
 
@@ -43,6 +46,10 @@ def propose(agent: Client, body: dict[str, Any], **more: Any) -> Ticket:
 def tell(sue: httpx2.Client, run: str, word: str, **body: Any) -> None:
     answer = sue.post(f"/v1/runs/{run}/{word}", json=body)
     assert answer.status_code == 200, answer.text
+
+
+def steps(sue: httpx2.Client, run: str) -> list[Any]:
+    return sue.get(f"/v1/runs/{run}").json()["steps"]
 
 
 def statuses(database: Database) -> list[str]:
@@ -119,9 +126,8 @@ def test_a_paused_run_waits_until_it_is_handed_back_and_is_told_why(
         with pytest.raises(StillOpen):
             run.step("too early", timeout=0.2)
         told: list[str | None] = []
-        thread = meanwhile(lambda: told.append(run.step("waits", timeout=30)))
-        while len(sue.get(f"/v1/runs/{run.id}").json()["steps"]) < 2:
-            pass
+        thread = meanwhile(lambda: told.append(run.step("waits", timeout=PATIENCE_S)))
+        until(lambda: len(steps(sue, run.id)) == 2, "the step that waits")
         assert told == []
         tell(sue, run.id, "resume", note="Use A-1002")
         thread.join()
@@ -135,13 +141,12 @@ def test_a_pause_that_becomes_a_stop_raises(agent: Client, sue: httpx2.Client) -
 
     def work() -> None:
         try:
-            run.step("waits", timeout=30)
+            run.step("waits", timeout=PATIENCE_S)
         except Interrupted as error:
             caught.append(error)
 
     thread = meanwhile(work)
-    while not sue.get(f"/v1/runs/{run.id}").json()["steps"]:
-        pass
+    until(lambda: steps(sue, run.id), "the step that waits")
     tell(sue, run.id, "interrupt", mode="stop", reason="No")
     thread.join()
     assert [(one.mode, one.reason) for one in caught] == [("stop", "No")]
@@ -164,18 +169,19 @@ def test_the_async_run_does_the_same(
 ) -> None:
     async def main() -> str | None:
         async with (
-            AsyncClient(server, people.agent.secret, patience=5) as client,
+            AsyncClient(server, people.agent.secret) as client,
             client.begin("desk", goal="g") as run,
         ):
             await run.step("one", progress=0.5)
             await asyncio.to_thread(tell, sue, run.id, "interrupt", mode="pause", reason="Wait")
-            waiting = asyncio.create_task(run.step("two", timeout=30))
+            waiting = asyncio.create_task(run.step("two", timeout=PATIENCE_S))
+            await asyncio.to_thread(until, lambda: len(steps(sue, run.id)) == 2, "the second step")
             await asyncio.to_thread(tell, sue, run.id, "resume", note="Go on")
             return await waiting
 
     async def stopped() -> None:
         async with (
-            AsyncClient(server, people.agent.secret, patience=5) as client,
+            AsyncClient(server, people.agent.secret) as client,
             client.begin("desk") as run,
         ):
             await asyncio.to_thread(tell, sue, run.id, "interrupt", mode="stop", reason="No")
@@ -205,14 +211,14 @@ def test_a_question_is_answered_by_an_option(
     agent: Client, server: str, people: People, options: Any
 ) -> None:
     with reviewing(server, people, "respond", response="6 pm"):
-        assert agent.ask("Which flight?", options, agent="desk", timeout=10) == "6 pm"
+        assert agent.ask("Which flight?", options, agent="desk", timeout=PATIENCE_S) == "6 pm"
 
 
 def test_a_question_that_nobody_will_answer_is_refused(
     agent: Client, server: str, people: People
 ) -> None:
     with reviewing(server, people, "reject"), pytest.raises(Refused):
-        agent.ask("Which flight?", agent="desk", timeout=10)
+        agent.ask("Which flight?", agent="desk", timeout=PATIENCE_S)
 
 
 class Flaky:
@@ -250,7 +256,14 @@ def test_after_the_last_attempt_a_person_is_asked_and_the_answer_returned(
     flaky = Flaky(9)
     with reviewing(server, people, "respond", response="skip it"):
         told = retrying(
-            flaky, 3, client=agent, agent="desk", goal="Book", delay=0.01, timeout=10, task_id="t1"
+            flaky,
+            3,
+            client=agent,
+            agent="desk",
+            goal="Book",
+            delay=0.01,
+            timeout=PATIENCE_S,
+            task_id="t1",
         )
     assert (told, flaky.calls) == ("skip it", 3)
     (row,) = asked(database)
@@ -267,7 +280,7 @@ def test_after_the_last_attempt_a_person_is_asked_and_the_answer_returned(
 def test_a_persons_version_is_returned_too(agent: Client, server: str, people: People) -> None:
     version = {"name": "write", "arguments": {"to": "bob"}}
     with reviewing(server, people, "edit", action=version):
-        told = retrying(Flaky(1), 1, client=agent, agent="desk", goal="Book", timeout=10)
+        told = retrying(Flaky(1), 1, client=agent, agent="desk", goal="Book", timeout=PATIENCE_S)
     assert told == Action.model_validate(version)
 
 
@@ -275,7 +288,7 @@ def test_who_gets_no_answer_sees_the_failure_behind_it(
     agent: Client, server: str, people: People
 ) -> None:
     with reviewing(server, people, "reject"), pytest.raises(Refused) as caught:
-        retrying(Flaky(1), 1, client=agent, agent="desk", goal="Book", timeout=10)
+        retrying(Flaky(1), 1, client=agent, agent="desk", goal="Book", timeout=PATIENCE_S)
     assert isinstance(caught.value.__cause__, OSError)
 
 
@@ -295,10 +308,10 @@ def test_a_refusal_is_not_tried_again(agent: Client, database: Database) -> None
 
 def test_the_async_attempts_do_the_same(server: str, people: People) -> None:
     async def main() -> tuple[Any, Any]:
-        async with AsyncClient(server, people.agent.secret, patience=5) as client:
+        async with AsyncClient(server, people.agent.secret) as client:
             given: Any = {"client": client, "agent": "desk", "goal": "g", "delay": 0.01}
             worked = await retrying_async(Flaky(1).later, 2, **given)
-            return worked, await retrying_async(Flaky(9).later, 2, timeout=10, **given)
+            return worked, await retrying_async(Flaky(9).later, 2, timeout=PATIENCE_S, **given)
 
     with reviewing(server, people, "respond", response="skip it"):
         assert asyncio.run(main()) == ("done", "skip it")
@@ -311,7 +324,7 @@ def test_pauses_double_and_are_bounded(
     flaky = Flaky(9)
     with reviewing(server, people, "respond", response="x"):
         monkeypatch.setattr("errata.runs.time.sleep", slept.append)
-        retrying(flaky, 9, client=agent, agent="desk", goal="g", delay=1, timeout=10)
+        retrying(flaky, 9, client=agent, agent="desk", goal="g", delay=1, timeout=PATIENCE_S)
     ceilings = [1, 2, 4, 8, 16, 30, 30, 30]
     pauses = slept[:8]
     assert all(top / 2 <= one <= top for one, top in zip(pauses, ceilings, strict=True)), pauses

@@ -14,16 +14,17 @@ import pytest
 from errata import supervisor
 from errata.errors import Unavailable
 from errata.supervisor import Part, Supervisor
+from tests.waiting import until
 
 
 def python(code: str) -> tuple[str, ...]:
     return (sys.executable, "-c", code)
 
 
-SLEEP = python("import time; time.sleep(60)")
+SLEEP = python("import time; time.sleep(600)")
 STUBBORN = python(
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True);"
-    "time.sleep(60)"
+    "time.sleep(600)"
 )
 
 
@@ -42,15 +43,6 @@ def alive(pid: int) -> bool:
     return True
 
 
-def until(what: str, check: object) -> None:
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        if callable(check) and check():
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"not in time: {what}")
-
-
 def test_a_part_is_started_told_of_and_stopped(tmp_path: Path) -> None:
     told: list[dict[str, int]] = []
     parts = Supervisor(tmp_path, told.append)
@@ -64,7 +56,7 @@ def test_a_part_is_started_told_of_and_stopped(tmp_path: Path) -> None:
 
 def test_the_next_step_waits_until_a_part_is_ready(parts: Supervisor, tmp_path: Path) -> None:
     ready = tmp_path / "ready"
-    code = f"import time, pathlib; time.sleep(.3); pathlib.Path({str(ready)!r}).touch(); time.sleep(60)"
+    code = f"import time, pathlib; time.sleep(.3); pathlib.Path({str(ready)!r}).touch(); time.sleep(600)"
     parts.start(Part("slow", python(code), {}, ready.exists))
     assert ready.exists()
 
@@ -89,7 +81,7 @@ def test_a_part_that_dies_is_started_again(parts: Supervisor) -> None:
     watcher.start()
     first = parts.pids()["one"]
     os.kill(first, signal.SIGKILL)
-    until("a new process", lambda: parts.pids()["one"] != first)
+    until(lambda: parts.pids()["one"] != first, "a new process")
     assert alive(parts.pids()["one"])
     parts.stopping = True
     watcher.join()
@@ -103,7 +95,7 @@ def test_a_part_that_dies_again_and_again_is_started_ever_more_rarely(
     parts.start(Part("one", python(code), {}, lambda: True))
     watcher = threading.Thread(target=parts.watch, args=(0.01,))
     watcher.start()
-    until("three starts", lambda: starts.exists() and len(starts.read_text()) >= 3)
+    until(lambda: starts.exists() and len(starts.read_text()) >= 3, "three starts")
     time.sleep(0.5)
     parts.stopping = True
     watcher.join()
