@@ -55,7 +55,7 @@ def learn(sft_bundle: Path, dpo_bundle: Path, out: Path) -> Learned:
             data=dpo_bundle,
             model=taught.path,
             out=out / "dpo",
-            epochs=6,
+            epochs=12,
             learning_rate=1e-3,
             batch_size=8,
         )
