@@ -7,6 +7,7 @@ Columns of both:
 
     proposal_id   str
     agent         str         the agent's id
+    version       str | None  the agent's version, as it stated it
     action        str | None  the tool's name; None for what is no action
     risk          str | None  low, medium, high or critical, as the agent stated it
     week          str         ISO week of the decision in UTC, `2026-W07`; of the receipt while open
@@ -42,6 +43,7 @@ PROPOSALS = """
 select
     p.id as proposal_id,
     p.agent_id as agent,
+    p.agent_version as version,
     p.action_name as action,
     p.risk_level as risk,
     coalesce(p.task_id, p.id) as task,
@@ -99,6 +101,7 @@ MOMENTS = [
 SHARED = [
     "proposal_id",
     "agent",
+    "version",
     "action",
     "risk",
     "week",

@@ -16,7 +16,7 @@ from errata.errors import Malformed
 from metrics import figures, frames
 from metrics.figures import Figure, Prices
 
-Key = Literal["agent", "action", "risk", "reviewer", "week"]
+Key = Literal["agent", "version", "action", "risk", "reviewer", "week"]
 KEYS: tuple[Key, ...] = get_args(Key)
 
 SECONDS = ("avg_approval_time", "wait_time", "action_time")

@@ -333,7 +333,8 @@ def report(
         typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Only decisions since; UTC."),
     ] = None,
     by: Annotated[
-        str, typer.Option(help="Group by agent, action, risk, reviewer, week; with commas.")
+        str,
+        typer.Option(help="Group by agent, version, action, risk, reviewer, week; with commas."),
     ] = "",
     home: HomeOption = None,
     as_json: JsonOption = False,

@@ -63,6 +63,12 @@ def demo(
     no_training: Annotated[
         bool, typer.Option("--no-training", help="With --scripted: leave the training out.")
     ] = False,
+    rounds: Annotated[
+        int | None,
+        typer.Option(
+            min=2, max=11, help="Instead: let an agent learn from its corrections in rounds."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run everything with a customer-support desk whose agents wait for your answers.
@@ -74,14 +80,20 @@ def demo(
     from errata.installation import opened, start
 
     say = partial(typer.echo, err=True) if as_json else typer.echo
-    plan = plan_of(home, port, argilla_port, no_argilla=False)
+    if rounds is not None and (scripted or no_training):
+        raise typer.BadParameter("--rounds goes with neither --scripted nor --no-training")
+    plan = plan_of(home, port, argilla_port, no_argilla=rounds is not None)
     plan.home.make()
     if not plan.home.has_credentials() and not plan.home.policy.exists():
         plan.home.policy.write_text(DESK_POLICY, encoding="utf-8")
     with opened(plan) as (_, started, parts):
         stop_on_signals(parts)
         start(plan, started.credentials, parts, say)
-        if scripted:
+        if rounds is not None:
+            played = play.rounds(plan, started, parts, say, rounds)
+            wire = json.dumps([one.wire() for one in played])
+            typer.echo(wire if as_json else play.table(played), nl=as_json)
+        elif scripted:
             summary = play.scripted(plan, started, parts, say, train=not no_training)
             typer.echo(json.dumps(summary._asdict()) if as_json else play.describe(summary))
         elif not parts.stopping:

@@ -1,6 +1,6 @@
-"""The demo's two ways: somebody at the browser, or scripted labelers.
+"""The demo's ways: somebody at the browser, scripted labelers, or rounds of learning.
 
-In: a started installation. Out: nothing until Ctrl-C; or a summary.
+In: a started installation. Out: nothing until Ctrl-C; or a summary, or rounds.
 """
 
 import threading
@@ -9,7 +9,9 @@ from contextlib import contextmanager
 
 from errata import db
 from errata.db import Database
+from errata.demo import rounds as loop
 from errata.demo import run
+from errata.demo.rounds import Round
 from errata.demo.run import Stage, Summary
 from errata.errors import Unavailable
 from errata.installation import Plan, Started
@@ -65,6 +67,19 @@ def scripted(
             raise Unavailable("interrupted; run it again on the same folder to go on")
         run.settle(stage)
         return run.summarize(stage, train=train)
+
+
+def rounds(
+    plan: Plan, started: Started, parts: Supervisor, say: Callable[[str], None], count: int
+) -> list[Round]:
+    """Let the mail room's agent learn from its corrections, again and again.
+
+    Raises:
+        Conflict, Unavailable: See `rounds.play`.
+    """
+    threading.Thread(target=parts.watch, name="keeper", daemon=True).start()
+    with _stage(plan, started, say) as stage:
+        return list(loop.play(stage, count))
 
 
 def describe(summary: Summary) -> str:

@@ -14,6 +14,7 @@ from review.tables import Review
 DEFAULTS: dict[str, Any] = {
     "proposal_id": "p",
     "agent": "desk",
+    "version": None,
     "action": None,
     "risk": None,
     "week": "2026-W10",
