@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError
@@ -19,8 +20,9 @@ from errata import db, openapi
 from errata.errors import ErrataError, Malformed, TooEarly, TooMany, Unavailable
 from errata.home import Home
 from errata.settings import Settings
+from ingestion import alarms, feed, oversight, runs_api, sealing, states_api
 from ingestion import api as ingestion_api
-from ingestion import feed, oversight, runs_api, sealing, states_api
+from ingestion.alarms import Flood, NeverUsed
 from ingestion.bell import Bell
 from ingestion.tables import ChainHead
 from review import api as review_api
@@ -60,6 +62,8 @@ def create_app(
         title="Errata", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/v1/openapi"
     )
     app.add_exception_handler(ErrataError, _answer_error)
+    for refused in (Flood, NeverUsed):
+        app.add_exception_handler(refused, _answer_raised)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     for kind in (OperationalError, InterfaceError, IntegrityError, PoolTimeout):
         app.add_exception_handler(kind, _answer_busy)
@@ -102,6 +106,12 @@ async def _answer_error(_request: Request, error: Exception) -> JSONResponse:
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(error.wire(), error.status, headers)
+
+
+async def _answer_raised(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Flood | NeverUsed)
+    await run_in_threadpool(alarms.raise_for, error)
+    return await _answer_error(request, error)
 
 
 async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:

@@ -64,7 +64,8 @@ class AsyncClient(calls.Base):
         patience = calls.Patience(self.patience)
         pause: float | None = 0.0
         while pause is not None:
-            await asyncio.sleep(pause)
+            if pause:
+                await asyncio.sleep(pause)
             try:
                 response = await self._http.request(call.method, call.path, **self.options(call))
             except httpx2.TransportError:

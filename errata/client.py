@@ -68,7 +68,8 @@ class Client(calls.Base):
         patience = calls.Patience(self.patience)
         pause: float | None = 0.0
         while pause is not None:
-            time.sleep(pause)
+            if pause:
+                time.sleep(pause)
             try:
                 response = self._http.request(call.method, call.path, **self.options(call))
             except httpx2.TransportError:

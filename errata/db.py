@@ -227,6 +227,11 @@ def current() -> Database:
     return _database
 
 
+def is_alone(session: Session) -> bool:
+    """Whether nobody else can write before this transaction ends: SQLite lets in one at a time."""
+    return session.get_bind().dialect.name == "sqlite"
+
+
 async def request_transaction() -> AsyncGenerator[Session]:
     """A request's transaction, committed before the answer is sent.
 

@@ -8,8 +8,9 @@ clients send.
 import functools
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -20,10 +21,13 @@ from errata.protocol import Action, Agent, Decision, Permit, Proposal, Receipt
 ARGUMENTS = TypeAdapter(dict[str, Any], config=ConfigDict(ser_json_inf_nan="constants"))
 """Arguments as JSON; NaN stays what it is and is refused, where pydantic would make it null."""
 
+ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class Gate(NamedTuple):
+@dataclass(frozen=True)
+class Gate:
     """A tool function and what is said about its calls."""
 
     function: Callable[..., Any]
@@ -55,25 +59,37 @@ class Gate(NamedTuple):
             extra,
         )
 
-    def ask(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Proposal:
-        """The proposal of a call.
+    def action(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Action:
+        """What a call is, in words that others can read.
 
         Raises:
             TypeError: The arguments do not fit the function's signature.
             Malformed: They are nothing that JSON can carry exactly.
         """
-        bound = inspect.signature(self.function).bind(*args, **kwargs)
+        bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
         arguments = ARGUMENTS.dump_python(dict(bound.arguments), mode="json")
+        try:
+            return Action(name=self.name, arguments=arguments)
+        except ValidationError as error:
+            raise errors.Malformed(f"the call cannot be proposed: {error}") from error
+
+    def ask(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Proposal:
+        """The proposal of a call.
+
+        Raises:
+            TypeError, Malformed: See `action`.
+        """
         tool = {"name": self.name, "parameters": self.schema}
         if self.function.__doc__:
             tool["description"] = inspect.cleandoc(self.function.__doc__)
+        action = self.action(args, kwargs)
         try:
             return Proposal(
                 hap="1",
                 kind="action",
                 agent=self.agent,
-                action=Action(name=self.name, arguments=arguments),
+                action=action,
                 tools=({"type": "function", "function": tool},),
                 **self.extra,
             )
@@ -93,14 +109,28 @@ class Gate(NamedTuple):
         Raises:
             Malformed: They do not fit the function's signature; nothing has run.
         """
-        hints = inspect.get_annotations(self.function, eval_str=True)
         try:
             return {
-                name: TypeAdapter(hints.get(name, Any)).validate_python(value)
+                name: self._types.get(name, ANYTHING).validate_python(value)
                 for name, value in action.arguments.items()
             }
         except ValidationError as error:
             raise errors.Malformed(f"the approved arguments do not fit: {error}") from error
+
+    # Both looked up at the first call: types may be named before they are there.
+    @functools.cached_property
+    def _signature(self) -> inspect.Signature:
+        return inspect.signature(self.function)
+
+    @functools.cached_property
+    def _types(self) -> dict[str, TypeAdapter[Any]]:
+        hints = inspect.get_annotations(self.function, eval_str=True)
+        return {name: TypeAdapter(hint) for name, hint in hints.items() if name != "return"}
+
+    def returned(self, value: Any) -> Any:
+        """A value that came back as JSON, in the type that the function returns."""
+        hints = inspect.get_annotations(self.function, eval_str=True)
+        return TypeAdapter[Any](hints.get("return", Any)).validate_python(value)
 
     def digest(self, arguments: dict[str, Any], permit: Permit) -> str:
         """Over the arguments as they will be passed, not as the server said they are."""

@@ -4,13 +4,10 @@ In: what the other modules of this stage notice. Out: rows of `Alarm`; a depende
 raise one although the request itself is refused.
 """
 
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Literal
 
-from fastapi import Depends
 from sqlmodel import Session, col, select
-from starlette.concurrency import run_in_threadpool
 
 from errata.db import current
 from errata.errors import Conflict, NotFound, TooMany
@@ -153,16 +150,8 @@ class NeverUsed(Conflict):
         self.digest = digest
 
 
-async def _watch() -> AsyncGenerator[None]:
-    """Raise an alarm for a refused request, once its own transaction is rolled back."""
-    try:
-        yield
-    except (Flood, NeverUsed) as error:
-        await run_in_threadpool(_raise_for, error)
-        raise
-
-
-def _raise_for(error: Flood | NeverUsed) -> None:
+def raise_for(error: Flood | NeverUsed) -> None:
+    """Raise an alarm for a refused request, whose own transaction is rolled back by now."""
     if isinstance(error, Flood) and _is_known(error.agent_id):
         return
     with current().transaction() as session:
@@ -188,7 +177,3 @@ def _is_known(agent_id: str) -> bool:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-# A dependency of the route itself: it begins before the route's transaction and ends after it.
-Watching = Depends(_watch, scope="function")

@@ -16,7 +16,6 @@ from errata import protocol
 from errata.db import Db, Reading, current
 from errata.errors import ErrataError, Malformed, TooLarge, TooMany
 from ingestion import (
-    alarms,
     beginnings,
     bodies,
     ending,
@@ -30,7 +29,7 @@ from ingestion import (
     tickets,
     waits,
 )
-from ingestion.access import Caller, Now
+from ingestion.access import Caller, Known, Now
 from ingestion.drafts import Draft
 
 router = APIRouter(prefix="/v1")
@@ -93,13 +92,12 @@ class Mistakes:
 @router.post(
     "/proposals",
     status_code=202,
-    dependencies=[alarms.Watching],
     response_model=None,
     responses={201: {"description": "The policy has decided at once."}},
     openapi_extra=bodies.described(protocol.Proposal),
 )
 def propose(
-    caller: Caller,
+    sender: Known,
     body: bodies.Single,
     now: Now,
     idempotency_key: IdempotencyKey = None,
@@ -108,6 +106,7 @@ def propose(
     """Take in a proposal: 201 when the policy decides at once, 202 when people will."""
 
     def answer(session: Session) -> Answered:
+        caller = sender.principal(session)
         return _propose(session, caller, body, idempotency_key, begin, now)
 
     answered = _commit(answer)
@@ -200,7 +199,6 @@ def _remember(
 @router.post(
     "/proposals/batch",
     status_code=202,
-    dependencies=[alarms.Watching],
     response_model=None,
     openapi_extra=bodies.LINES,
 )
@@ -280,7 +278,6 @@ def consume(
 @router.post(
     "/permits/{permit_id}/receipt",
     status_code=201,
-    dependencies=[alarms.Watching],
     response_model=None,
     openapi_extra=bodies.described(protocol.Receipt),
 )

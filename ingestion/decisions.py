@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, func, select
+from sqlmodel import Session
 
 from errata import protocol
 from errata.digest import body, digest, schema_digest, stated_schema, version_body
@@ -153,11 +153,9 @@ def record(
     runs = may_run(proposal, outcome)
     store.move(session, row, "permitted" if runs else "decided", actor=actor, now=now)
     if runs:
-        fence = next_fence(session)
-        values = permit_values(subject(row), decision, fence, now, outcome.undo_window_s)
-        session.add(tables.Permit(**values))
+        permit = issue(session, subject(row), decision, now, outcome.undo_window_s)
+        session.add(tables.Permit(**permit))
         session.flush()
-        note_permit(session, decision, values["id"], now)
     note(session, decision, actor, now)
     return decision
 
@@ -264,25 +262,16 @@ def _edit_distance(proposal: protocol.Proposal, version: protocol.Effective) -> 
     return edits.distance(body(proposal), version_body(proposal, version))
 
 
-def next_fence(session: Session) -> int:
-    """One more than every fence before; the log stays locked, so that no two are the same."""
-    events.hold(session)
-    return session.exec(_HIGHEST_FENCE).one() + 1
-
-
-_HIGHEST_FENCE = select(func.coalesce(func.max(tables.Permit.fence), 0))
-
-
-def permit_values(
+def issue(
+    session: Session,
     about: Subject,
     decision: protocol.Decision,
-    fence: int,
     now: datetime,
     undo_window_s: float,
 ) -> dict[str, Any]:
-    """The permit for what was approved, as columns of `Permit`."""
+    """Note in the log that what was approved gets a permit; returns its columns, of `Permit`."""
     begins = now + timedelta(seconds=undo_window_s)
-    return {
+    permit = {
         "id": secrets.token_hex(16),
         "proposal_id": about.id,
         "digest": decision.digest,
@@ -291,20 +280,15 @@ def permit_values(
         "not_before": begins,
         "expires_at": begins + PERMIT_LIFETIME,
         "status": "issued",
-        "fence": fence,
+        "fence": events.upcoming(session),
     }
-
-
-def note_permit(
-    session: Session, decision: protocol.Decision, permit_id: str, now: datetime
-) -> None:
-    """Write a permit into the log."""
     events.append(
         session,
         "permit.issued",
         actor="policy",
         now=now,
         proposal_id=decision.proposal_id,
-        permit=permit_id,
+        permit=permit["id"],
         digest=decision.digest,
     )
+    return permit

@@ -140,8 +140,8 @@ def write(session: Session, drafts: Sequence[Draft], *, actor: str, now: datetim
     """
     session.flush()  # what they refer to may still wait to be written
     rows = _Rows()
-    permitted = [one for one in drafts if _runs(one)]
-    fence = decisions.next_fence(session) if permitted else 0
+    if any(_runs(one) for one in drafts):
+        events.hold(session)  # a permit's fence is its place in the log
     for draft in drafts:
         rows.add(tables.Proposal, draft.columns)
         rows.add_text("proposal", draft.id, draft.proposal)
@@ -151,8 +151,7 @@ def write(session: Session, drafts: Sequence[Draft], *, actor: str, now: datetim
             rows.add(tables.Dependency, *dependencies.rows(draft.id, draft.proposal))
         _note(session, draft, routing or {}, actor, now)
         if draft.decision is not None:
-            _decide(session, rows, draft, draft.decision, fence, actor, now)
-        fence += draft.permit is not None
+            _decide(session, rows, draft, draft.decision, actor, now)
     rows.write(session)
 
 
@@ -168,6 +167,7 @@ class _Rows:
         tables.Task,
         tables.Dependency,
     )
+    INSERTS = tuple(insert(table) for table in ORDER)
 
     def __init__(self) -> None:
         self._rows: dict[type[SQLModel], list[dict[str, Any]]] = {one: [] for one in self.ORDER}
@@ -186,9 +186,9 @@ class _Rows:
         connection = session.connection()
         # In one order, so that two who write the same ids at once wait for each other in turn.
         self._rows[tables.Proposal].sort(key=itemgetter("id"))
-        for table, rows in self._rows.items():
+        for rows, statement in zip(self._rows.values(), self.INSERTS, strict=True):
             if rows:
-                connection.execute(insert(table), rows)
+                connection.execute(statement, rows)
 
 
 def _runs(draft: Draft) -> bool:
@@ -231,15 +231,13 @@ def _decide(
     rows: _Rows,
     draft: Draft,
     decision: protocol.Decision,
-    fence: int,
     actor: str,
     now: datetime,
 ) -> None:
     rows.add(tables.Decision, decisions.values(draft.proposal, decision))
     rows.add_text("decision", draft.id, decision)
     if _runs(draft):
-        permit = decisions.permit_values(draft.subject, decision, fence, now, draft.undo_window_s)
-        decisions.note_permit(session, decision, permit["id"], now)
+        permit = decisions.issue(session, draft.subject, decision, now, draft.undo_window_s)
         rows.add(tables.Permit, _begun(session, draft, permit, actor, now))
     decisions.note(session, decision, "policy", now)
     if draft.task is not None:

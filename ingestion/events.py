@@ -91,6 +91,15 @@ def hold(session: Session) -> None:
     _head(session)
 
 
+def upcoming(session: Session) -> int:
+    """The place in the log that the next event gets; the log stays locked, so that nobody else's does.
+
+    Whatever is numbered so and noted in the log rises without a counter of its own.
+    """
+    seq, _ = _head(session)
+    return seq + len(session.info.get(_PENDING, ())) + 1
+
+
 def _head(session: Session) -> tuple[int, str]:
     held: tuple[int, str] | None = session.info.get(_HELD)
     if held is None:

@@ -27,7 +27,8 @@ class NewKey(NamedTuple):
     principal: Principal
 
 
-def _hash(secret: str) -> str:
+def hashed(secret: str) -> str:
+    """What is stored of a key."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
@@ -117,7 +118,7 @@ def _issue(
         Key(
             id=key_id,
             principal_id=principal.id,
-            hash=_hash(secret),
+            hash=hashed(secret),
             created_at=now,
             expires_at=expires_at,
         )
@@ -187,7 +188,7 @@ def authenticate(session: Session, secret: str | None, *, now: datetime | None =
     """
     if not secret:
         raise Unauthorized("send a key: Authorization: Bearer errata_…")
-    values = {"hash": _hash(secret), "now": now or datetime.now(UTC)}
+    values = {"hash": hashed(secret), "now": now or datetime.now(UTC)}
     principal = session.exec(_HOLDER, params=values).first()
     if principal is None:
         raise Unauthorized("this key is not valid")

@@ -10,6 +10,7 @@ from sqlalchemy import update
 from sqlmodel import Session, col
 
 from errata import protocol
+from errata.db import is_alone
 from errata.errors import (
     Conflict,
     DigestMismatch,
@@ -64,12 +65,11 @@ def consume(
         WaitingFor: What it depends on has not been executed; the permit is not used.
         PermitUsed, PermitExpired, PermitRevoked, TooEarly: What they say.
     """
-    permit = _own(session, permit_id, caller)
+    permit, row = _own(session, permit_id, caller)
     if key is not None and (permit.used_key, permit.digest) == (key, digest):
         return store.permit_value(permit)
     events.hold(session)  # a halt that has been answered is seen here
     _check(session, permit, digest, now)
-    row = store.load(session, permit.proposal_id)
     runs.check_running(session, row.run_id)
     dependencies.check_met(session, row)
     revocations.check_allowed(session, permit, row)
@@ -99,15 +99,19 @@ def consume(
     return store.permit_value(permit)
 
 
-def _own(session: Session, permit_id: str, caller: tables.Principal) -> tables.Permit:
+def _own(
+    session: Session, permit_id: str, caller: tables.Principal
+) -> tuple[tables.Permit, tables.Proposal]:
+    """A permit of the caller's, and its proposal, which is locked."""
     permit = session.get(tables.Permit, permit_id)
     if permit is None:
         raise NotFound(f"no permit {permit_id!r}")
     row = store.hold(session, permit.proposal_id)
     if row.proposed_by != caller.id:
         raise Forbidden("this permit was given to another agent's key")
-    session.refresh(permit)
-    return permit
+    if not is_alone(session):
+        session.refresh(permit)  # somebody may have used it before the lock was ours
+    return permit, row
 
 
 def _check(session: Session, permit: tables.Permit, digest: str, now: datetime) -> None:
@@ -144,8 +148,7 @@ def report(
         NeverUsed: The permit was never used; an alarm is raised.
         Conflict: Another receipt was given.
     """
-    permit = _own(session, receipt.permit_id, caller)
-    row = store.load(session, permit.proposal_id)
+    permit, row = _own(session, receipt.permit_id, caller)
     if row.status == "executing":  # so there is no receipt yet, and no alarm to settle
         return _finish(session, receipt, row, permit.digest, caller, now)
     known = session.get(tables.Receipt, permit.id)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import delete, insert, update
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session, col, select
 
 from errata import protocol
@@ -135,7 +136,8 @@ def move(
     )
     if session.exec(statement).rowcount != 1:
         raise Conflict(f"proposal {row.id} was changed by somebody else at the same time")
-    session.refresh(row)
+    for name, value in {"status": status, "version": row.version + 1, **changes}.items():
+        set_committed_value(row, name, value)
     events.append(
         session,
         "proposal.moved",

@@ -16,8 +16,6 @@ from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter
-
 from errata import calls, errors
 from errata.agents.desk import LAPSED, Called, Desk, Flow
 from errata.agents.driving import AsyncDriver, Driver
@@ -78,15 +76,14 @@ class _Job:
 
     def called(self, gate: Gate, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Called:
         """A call, told apart from the same call before it in this job."""
-        asked = gate.ask(args, kwargs)
-        assert asked.action is not None
-        print_ = canonical([gate.name, asked.action.arguments])
+        action = gate.action(args, kwargs)
+        print_ = canonical([gate.name, action.arguments])
         with self._counting:  # two threads must not take each other's call for their own
             self._made[print_] += 1
             nth = self._made[print_]
         return Called(
             name=gate.name,
-            arguments=asked.action.arguments,
+            arguments=action.arguments,
             id=str(nth),
             thread=self._thread,
             turn="job",
@@ -163,8 +160,7 @@ def kept(gate: Gate, done: Done) -> Any:
         RanBefore: It failed then, or nobody knows.
     """
     if done.ok:
-        returned = inspect.get_annotations(gate.function, eval_str=True).get("return", Any)
-        return TypeAdapter[Any](returned).validate_python(done.result)
+        return gate.returned(done.result)
     ticket = done.ticket
     if ticket is None:
         raise errors.Malformed(done.text)

@@ -76,6 +76,7 @@ def demo(
     Example: errata demo --scripted --json
     """
     from errata.demo import play
+    from errata.demo import rounds as loop
     from errata.demo.tickets import DESK_POLICY
     from errata.installation import opened, start
 
@@ -92,7 +93,7 @@ def demo(
         if rounds is not None:
             played = play.rounds(plan, started, parts, say, rounds)
             wire = json.dumps([one.wire() for one in played])
-            typer.echo(wire if as_json else play.table(played), nl=as_json)
+            typer.echo(wire if as_json else loop.table(played), nl=as_json)
         elif scripted:
             summary = play.scripted(plan, started, parts, say, train=not no_training)
             typer.echo(json.dumps(summary._asdict()) if as_json else play.describe(summary))

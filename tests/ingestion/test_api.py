@@ -224,7 +224,13 @@ def _until_somebody_waits(connection: Connection) -> None:
         "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
         " WHERE NOT granted AND datname = current_database()"
     )
-    until(lambda: connection.execute(statement).scalar(), "somebody waits for a lock")
+
+    def waiting() -> int | None:
+        # A transaction sees who is connected as it was when it first looked.
+        connection.execute(text("SELECT pg_stat_clear_snapshot()"))
+        return connection.execute(statement).scalar()
+
+    until(waiting, "somebody waits for a lock")
 
 
 @pytest.mark.postgres
