@@ -20,7 +20,7 @@ from errata import db, openapi
 from errata.errors import ErrataError, Malformed, TooEarly, TooMany, Unavailable
 from errata.home import Home
 from errata.settings import Settings
-from ingestion import alarms, feed, oversight, runs_api, sealing, states_api
+from ingestion import alarms, feed, oversight, permits_api, runs_api, sealing, states_api
 from ingestion import api as ingestion_api
 from ingestion.alarms import Flood, NeverUsed
 from ingestion.bell import Bell
@@ -70,6 +70,7 @@ def create_app(
     app.add_exception_handler(DataError, _answer_unstorable)
     for router in (
         ingestion_api.router,
+        permits_api.router,
         feed.router,
         oversight.router,
         runs_api.router,

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from errata import calls, errors
+from errata import calls, errors, receipts
 from errata.gate import Gate, dress, receipt
 from errata.protocol import Agent, Effective, Permit, Proposal, Receipt, Ticket
 from errata.runs import AsyncRun, opening
@@ -43,6 +43,7 @@ class AsyncClient(calls.Base):
         super().__init__(url, key, patience)
         self._http = httpx2.AsyncClient(base_url=self.url, transport=transport)
         self._behind: set[asyncio.Task[None]] = set()
+        self._untold: list[Receipt] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -193,20 +194,30 @@ class AsyncClient(calls.Base):
 
     def report_behind(self, told: Receipt) -> None:
         """Say what came of a run while the caller goes on; see `Client.report_behind`."""
-        task = asyncio.create_task(self._report_quietly(told))
-        self._behind.add(task)
-        task.add_done_callback(self._behind.discard)
+        self._untold.append(told)
+        if len(self._untold) == 1:
+            task = asyncio.create_task(self._report_soon())
+            self._behind.add(task)
+            task.add_done_callback(self._behind.discard)
 
-    async def _report_quietly(self, told: Receipt) -> None:
+    async def _report_soon(self) -> None:
+        told: list[Receipt] = self._untold
         try:
-            await self.report(told)
-        except errors.ErrataError as error:
-            log.warning("the receipt of permit %s was not taken: %s", told.permit_id, error.detail)
+            await asyncio.sleep(receipts.GATHER_S)
+            self._untold = []  # what comes from here on is told by another task
+            await self._report_all(told)
         except asyncio.CancelledError:
             # The loop ends, and nobody has closed the client: said once more, it is the same.
-            with suppress(errors.ErrataError, TimeoutError):
-                await asyncio.wait_for(self.report(told), LAST_WORD_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._report_all(told), LAST_WORD_S)
             raise
+
+    async def _report_all(self, told: Sequence[Receipt]) -> None:
+        for part in receipts.parts(told):
+            try:
+                receipts.answered(await self._send(calls.reporting_all(part)))
+            except errors.ErrataError as error:
+                receipts.not_taken(part, error)
 
     async def run(self, ticket: Ticket, tool: Callable[[Effective], Awaitable[Any]]) -> Any:
         """Run what was decided, once; see `Client.run`."""

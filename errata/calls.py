@@ -6,6 +6,7 @@ In: proposals, permits, receipts. Out: requests; errors and values from answers.
 import os
 import random
 import uuid
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -146,6 +147,11 @@ def consuming(permit: Permit, computed: str, key: str) -> Call:
 def reporting(told: Receipt) -> Call:
     """Say what came of a run."""
     return Call("POST", f"/v1/permits/{told.permit_id}/receipt", told.wire())
+
+
+def reporting_all(told: Sequence[Receipt]) -> Call:
+    """Say what came of several runs."""
+    return Call("POST", "/v1/receipts", {"receipts": [one.wire() for one in told]})
 
 
 def parking(fields: dict[str, Any], replaces: Saved | None, key: str | None) -> Call:

@@ -8,7 +8,6 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, TypeVar
@@ -18,6 +17,7 @@ import httpx2
 from errata import calls, errors
 from errata.gate import Gate, dress, receipt
 from errata.protocol import Agent, Effective, Permit, Proposal, Receipt, Ticket
+from errata.receipts import Behind
 from errata.runs import Run, opening
 from errata.states import LEASE_S, Framework, Parked, Saved
 
@@ -46,7 +46,7 @@ class Client(calls.Base):
     ) -> None:
         super().__init__(url, key, patience)
         self._http = httpx2.Client(base_url=self.url, transport=transport)
-        self._behind = ThreadPoolExecutor(1, "errata-receipts")  # makes its thread when it is used
+        self._behind = Behind(self._send)
 
     def __enter__(self) -> "Client":
         return self
@@ -61,7 +61,7 @@ class Client(calls.Base):
 
     def close(self) -> None:
         """Close the connections, once all is reported."""
-        self._behind.shutdown()
+        self._behind.close()
         self._http.close()
 
     def _send(self, call: calls.Call) -> Any:
@@ -288,13 +288,7 @@ class Client(calls.Base):
 
         A process that is killed before leaves the run `unknown`, as it does while the tool runs.
         """
-        self._behind.submit(self._report_quietly, told)
-
-    def _report_quietly(self, told: Receipt) -> None:
-        try:
-            self.report(told)
-        except errors.ErrataError as error:
-            log.warning("the receipt of permit %s was not taken: %s", told.permit_id, error.detail)
+        self._behind.put(told)
 
     def run(self, ticket: Ticket, tool: Callable[[Effective], Any]) -> Any:
         """Run what was decided, once, and report it.

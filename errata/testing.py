@@ -75,11 +75,8 @@ class FakeServer:
                 return self._show(id_)
             case "POST", ["proposals", id_, "cancel"]:
                 return self._cancel(id_)
-            case "POST", ["permits", id_, "consume" | "receipt" as what]:
-                used = what == "consume"
-                return (
-                    self._consume(id_, given["digest"], key) if used else self._report(id_, given)
-                )
+            case "POST", ["permits", *_] | ["receipts"]:
+                return self._execute(parts, given, key)
             case "POST", ["lessons"]:
                 return httpx2.Response(200, json={"lessons": []})  # its reviewer teaches nothing
             case method, ["states", *rest]:
@@ -196,6 +193,20 @@ class FakeServer:
         self.receipts.append(receipt)
         self._put(ticket, status=receipt.status, receipt=receipt)
         return httpx2.Response(201, json=receipt.wire())
+
+    def _execute(self, parts: list[str], given: dict[str, Any], key: str | None) -> httpx2.Response:
+        match parts:
+            case ["permits", id_, "consume"]:
+                return self._consume(id_, given["digest"], key)
+            case ["permits", id_, "receipt"]:
+                return self._report(id_, given)
+            case _:
+                return self._report_all(given["receipts"])
+
+    def _report_all(self, given: list[dict[str, Any]]) -> httpx2.Response:
+        answers = [(one["permit_id"], self._report(one["permit_id"], one)) for one in given]
+        refused = [{"permit_id": id_, **no.json()} for id_, no in answers if no.is_error]
+        return httpx2.Response(201, json={"refused": refused})
 
     def interrupt(self, run_id: str, mode: str, reason: str) -> None:
         """Interrupt a run, as a supervisor does: pause, takeover or stop."""

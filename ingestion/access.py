@@ -4,17 +4,21 @@ In: the Authorization header. Out: `Caller`, for every stage's routes; `Sender`,
 out in its own transaction.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, TypeVar
 
 from fastapi import Depends, Header
 from fastapi.concurrency import run_in_threadpool
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from errata.db import current
 from errata.errors import Unauthorized
 from ingestion import keys
 from ingestion.tables import Principal
+
+T = TypeVar("T")
 
 
 async def _bearer(authorization: Annotated[str | None, Header()] = None) -> str | None:
@@ -93,3 +97,19 @@ Known = Annotated[Sender, Depends(_sender)]
 """The same, found out by the route; it must not act on what it has read before it has."""
 Now = Annotated[datetime, Depends(_now)]
 """The time of the request."""
+IdempotencyKey = Annotated[str | None, Header(max_length=200)]
+
+
+def commit(work: Callable[[Session], T]) -> T:
+    """Do it in a transaction that is over when this returns, not at the end of the request.
+
+    Until then nobody else writes to an SQLite file, and the end of a request is in another
+    thread. Where another request with the same key or id was committed in the same moment, it is
+    done once more, and finds what that request got.
+    """
+    try:
+        with current().transaction() as session:
+            return work(session)
+    except IntegrityError:
+        with current().transaction() as session:
+            return work(session)

@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 from fastapi import APIRouter, Header, Query, Response
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from errata import protocol
-from errata.db import Db, Reading, current
+from errata.db import Db, Reading
 from errata.errors import ErrataError, Malformed, TooLarge, TooMany
 from ingestion import (
+    access,
     beginnings,
     bodies,
     ending,
@@ -23,13 +23,12 @@ from ingestion import (
     intake,
     keys,
     lessons,
-    permits,
     store,
     tables,
     tickets,
     waits,
 )
-from ingestion.access import Caller, Known, Now
+from ingestion.access import Caller, IdempotencyKey, Known, Now
 from ingestion.drafts import Draft
 
 router = APIRouter(prefix="/v1")
@@ -37,7 +36,6 @@ router = APIRouter(prefix="/v1")
 A = TypeVar("A")
 T = TypeVar("T")
 
-IdempotencyKey = Annotated[str | None, Header(max_length=200)]
 Begin = Annotated[
     str | None,
     Header(
@@ -109,23 +107,8 @@ def propose(
         caller = sender.principal(session)
         return _propose(session, caller, body, idempotency_key, begin, now)
 
-    answered = _commit(answer)
+    answered = access.commit(answer)
     return bodies.answer(answered.status_code, json.dumps(answered.answer))
-
-
-def _commit(work: Callable[[Session], T]) -> T:
-    """Do it in a transaction that is over when this returns, not at the end of the request.
-
-    Until then nobody else writes to an SQLite file, and the end of a request is in another
-    thread. Where another request with the same key or id was committed in the same moment, it is
-    done once more, and finds what that request got.
-    """
-    try:
-        with current().transaction() as session:
-            return work(session)
-    except IntegrityError:
-        with current().transaction() as session:
-            return work(session)
 
 
 class Answered(NamedTuple):
@@ -227,7 +210,7 @@ def propose_batch(caller: Caller, body: bodies.Batch, now: Now) -> Response:
 
     answers = (
         f'{{"line":{number},{ticket.model_dump_json(exclude_none=True)[1:]}'
-        for number, ticket in _commit(take)
+        for number, ticket in access.commit(take)
     )
     return bodies.answer(202, f'{{"proposals":[{",".join(answers)}]}}')
 
@@ -249,46 +232,6 @@ def cancel(proposal_id: str, session: Db, caller: Caller, now: Now) -> dict[str,
     """Take a proposal back before it is decided."""
     row = ending.cancel(session, proposal_id, caller, now=now)
     return tickets.ticket(session, row).wire()
-
-
-class Consumption(protocol.Value):
-    """What an agent sends to use a permit."""
-
-    digest: protocol.Digest
-
-
-@router.post(
-    "/permits/{permit_id}/consume",
-    response_model=None,
-    openapi_extra=bodies.described(Consumption),
-)
-def consume(
-    permit_id: str,
-    caller: Caller,
-    body: bodies.Single,
-    session: Db,
-    now: Now,
-    idempotency_key: IdempotencyKey = None,
-) -> dict[str, Any]:
-    """Use a permit once, for exactly the approved bytes."""
-    digest = bodies.parse(body.raw, Consumption).digest
-    return permits.consume(session, permit_id, digest, caller, key=idempotency_key, now=now).wire()
-
-
-@router.post(
-    "/permits/{permit_id}/receipt",
-    status_code=201,
-    response_model=None,
-    openapi_extra=bodies.described(protocol.Receipt),
-)
-def report(
-    permit_id: str, caller: Caller, body: bodies.Single, session: Db, now: Now
-) -> dict[str, Any]:
-    """Say what came of a run."""
-    receipt = bodies.parse(body.raw, protocol.Receipt)
-    if receipt.permit_id != permit_id:
-        raise Malformed("permit_id differs from the address", field="permit_id")
-    return permits.report(session, receipt, caller, now=now).wire()
 
 
 @router.get("/halt")

@@ -4,10 +4,11 @@ In: the digest that an agent computed on what it is about to run; receipts. Out:
 of each permit.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import update
-from sqlmodel import Session, col
+from sqlmodel import Session, col, select
 
 from errata import protocol
 from errata.db import is_alone
@@ -32,6 +33,8 @@ from ingestion import (
     store,
     tables,
 )
+
+FOREIGN = "this permit was given to another agent's key"
 
 
 def consume(
@@ -108,7 +111,7 @@ def _own(
         raise NotFound(f"no permit {permit_id!r}")
     row = store.hold(session, permit.proposal_id)
     if row.proposed_by != caller.id:
-        raise Forbidden("this permit was given to another agent's key")
+        raise Forbidden(FOREIGN)
     if not is_alone(session):
         session.refresh(permit)  # somebody may have used it before the lock was ours
     return permit, row
@@ -148,7 +151,58 @@ def report(
         NeverUsed: The permit was never used; an alarm is raised.
         Conflict: Another receipt was given.
     """
-    permit, row = _own(session, receipt.permit_id, caller)
+    return _report(session, receipt, *_own(session, receipt.permit_id, caller), caller, now)
+
+
+def report_all(
+    session: Session,
+    receipts: Sequence[protocol.Receipt],
+    caller: tables.Principal,
+    *,
+    now: datetime,
+) -> None:
+    """Note what came of several runs; the first that cannot be noted ends it.
+
+    Raises:
+        NotFound, Forbidden, NeverUsed, Conflict: See `report`.
+    """
+    found = _own_all(session, {one.permit_id for one in receipts}, caller)
+    for one in receipts:
+        _report(session, one, *found[one.permit_id], caller, now)
+
+
+def _own_all(
+    session: Session, permit_ids: set[str], caller: tables.Principal
+) -> dict[str, tuple[tables.Permit, tables.Proposal]]:
+    """Permits of the caller's, each with its proposal; those are locked in the order of their ids."""
+    permit, proposal = tables.Permit, tables.Proposal
+    asked = (
+        select(proposal)
+        .join(permit)
+        .where(col(permit.id).in_(permit_ids))
+        .order_by(col(proposal.id))
+        .with_for_update(of=proposal)
+    )
+    rows = {row.id: row for row in session.exec(asked)}
+    # After the lock: nobody uses or reports one of them meanwhile.
+    permits = session.exec(select(permit).where(col(permit.id).in_(permit_ids)))
+    found = {one.id: (one, rows[one.proposal_id]) for one in permits}
+    for permit_id in permit_ids:
+        if permit_id not in found:
+            raise NotFound(f"no permit {permit_id!r}")
+    if any(row.proposed_by != caller.id for _, row in found.values()):
+        raise Forbidden(FOREIGN)
+    return found
+
+
+def _report(
+    session: Session,
+    receipt: protocol.Receipt,
+    permit: tables.Permit,
+    row: tables.Proposal,
+    caller: tables.Principal,
+    now: datetime,
+) -> protocol.Receipt:
     if row.status == "executing":  # so there is no receipt yet, and no alarm to settle
         return _finish(session, receipt, row, permit.digest, caller, now)
     known = session.get(tables.Receipt, permit.id)

@@ -12,8 +12,7 @@ from sqlmodel import Session
 from errata.db import Db, Reading
 from errata.states import Finishing, Parking, Resuming
 from ingestion import bodies, keys, parked, sealing, states
-from ingestion.access import Caller, Now
-from ingestion.api import IdempotencyKey
+from ingestion.access import Caller, IdempotencyKey, Now
 
 router = APIRouter(prefix="/v1/states")
 

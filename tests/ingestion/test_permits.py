@@ -10,7 +10,7 @@ from errata import protocol
 from errata.db import Database
 from errata.errors import PermitExpired, TooEarly
 from ingestion import halts, intake, permits, tables
-from tests.people import NOW, Api, People, action, at, proposal, together
+from tests.people import NOW, Api, People, Person, action, at, proposal, together
 
 SMALL = action("transfer", amount=5, to="bob")
 
@@ -68,6 +68,43 @@ def test_another_agents_key_cannot_use_or_report(api: Api) -> None:
         headers=api.people.other_agent.headers,
     )
     assert stolen.status_code == 403
+
+
+def report_all(api: Api, *permits: dict[str, Any], by: Person | None = None) -> dict[str, Any]:
+    told = {"receipts": [receipt(one) for one in permits]}
+    headers = (by or api.people.agent).headers
+    response = api.client.post("/v1/receipts", json=told, headers=headers)
+    assert response.status_code == 201
+    return response.json()
+
+
+def test_receipts_of_a_moment_are_taken_together_and_again(api: Api) -> None:
+    tickets = [api.propose(SMALL) for _ in range(3)]
+    permits = [one["permit"] for one in tickets]
+    for permit in permits:
+        api.consume(permit)
+    assert report_all(api, *permits) == {"refused": []}
+    assert report_all(api, *permits, *permits) == {"refused": []}
+    assert {api.show(one["id"])["status"] for one in tickets} == {"executed"}
+
+
+def test_one_wrong_receipt_costs_only_itself(api: Api) -> None:
+    used, never, unknown = api.propose(SMALL), api.propose(SMALL), {"id": "0" * 32}
+    api.consume(used["permit"])
+    refused = report_all(api, never["permit"], used["permit"], unknown)["refused"]
+    said = {one["permit_id"]: one["error"] for one in refused}
+    assert said == {never["permit"]["id"]: "conflict", unknown["id"]: "not_found"}
+    assert api.show(used["id"])["status"] == "executed"
+    alarms = api.client.get("/v1/alarms", headers=api.people.supervisor.headers).json()["alarms"]
+    assert [(one["kind"], one["proposal_id"]) for one in alarms] == [("bypass", never["id"])]
+
+
+def test_another_agents_receipts_are_not_taken(api: Api) -> None:
+    used = api.propose(SMALL)
+    api.consume(used["permit"])
+    refused = report_all(api, used["permit"], by=api.people.other_agent)["refused"]
+    assert [one["error"] for one in refused] == ["forbidden"]
+    assert api.show(used["id"])["status"] == "executing"
 
 
 def test_an_expired_or_revoked_permit_is_gone(api: Api) -> None:
