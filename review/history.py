@@ -75,7 +75,7 @@ _PROPOSAL = _columns(
     tables.Proposal,
     *("id", "kind", "mode", "source", "exclude", "agent_id", "agent_version", "model_id"),
     *("requested_by", "task_id", "group_id", "run_id", "parent_id", "action_name", "risk_level"),
-    *("status", "digest", "policy_version", "created_at", "received_at"),
+    *("status", "digest", "policy_version", "created_at"),
 )
 _DECISION = _columns(
     tables.Decision,
@@ -85,7 +85,7 @@ _DECISION = _columns(
 _REVIEW = _columns(
     Review,
     *("id", "proposal_id", "round", "digest", "verdict", "reviewer", "reviewer_role", "surface"),
-    *("accepted", "void", "counted", "opened_at", "first_action_at", "decided_at", "received_at"),
+    *("accepted", "void", "counted", "opened_at", "decided_at", "received_at"),
 )
 _PARENT = [column.key for column in _PROPOSAL].index("parent_id")
 _ProposalRow = _row("_ProposalRow", _PROPOSAL)

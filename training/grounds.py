@@ -21,6 +21,22 @@ Parents = Callable[[str], Episode | None]
 """Finds a decided proposal by its id, None where there is none."""
 
 
+STANDS = frozenset({"approve", "edit", "respond"})
+"""Outcomes with something that people stand by."""
+
+
+class Usable(NamedTuple):
+    """An episode of which something may be used."""
+
+    episode: Episode
+    origin: Episode
+    """The first attempt of a chain of retries; else the same."""
+    refused: Episode | None
+    """The attempt that people sent back and that this one is the retry of."""
+    standing: Standing
+    proposal: protocol.Proposal
+
+
 class Ground(NamedTuple):
     """What the rows of one episode share."""
 
@@ -54,7 +70,7 @@ class Ground(NamedTuple):
     @property
     def stands(self) -> bool:
         """Whether there is something that people stand by."""
-        return self.standing.outcome in {"approve", "edit", "respond"}
+        return self.standing.outcome in STANDS
 
 
 class _Chosen(NamedTuple):
@@ -67,8 +83,8 @@ class _Chosen(NamedTuple):
     others: tuple[Version, ...] = ()
 
 
-def of(episode: Episode, parents: Parents, people: People) -> Ground | Reason:
-    """Find what the rows of an episode share.
+def usable(episode: Episode, parents: Parents, people: People) -> Usable | Reason:
+    """Find out whether an episode may be used.
 
     Args:
         episode: What was decided.
@@ -76,8 +92,7 @@ def of(episode: Episode, parents: Parents, people: People) -> Ground | Reason:
         people: What is known of the reviewers.
 
     Returns:
-        The ground, or why nothing of the episode may be used. What was refused has a ground without
-        a version that counts.
+        The episode with what it goes back to, or why nothing of it may be used.
     """
     standing = votes.standing(episode, people.out)
     reason = reasons.unusable(episode, standing)
@@ -87,6 +102,21 @@ def of(episode: Episode, parents: Parents, people: People) -> Ground | Reason:
     origin = _origin(episode, parents, people)
     if proposal is None or origin is None or origin.proposal is None:
         return "erased"
+    return Usable(episode, origin, refused, standing, proposal)
+
+
+def of(found: Usable, people: People) -> Ground | Reason:
+    """Find what the rows of an episode share.
+
+    Args:
+        found: The episode.
+        people: What is known of the reviewers.
+
+    Returns:
+        The ground, or why there is none. What was refused has a ground without a version that
+        counts.
+    """
+    episode, origin, refused, standing, proposal = found
     options = turns.options(proposal)
     order = _order(options, standing, people)
     best = _best(order, episode.row.id, standing) if order else None
@@ -100,7 +130,7 @@ def of(episode: Episode, parents: Parents, people: People) -> Ground | Reason:
         refused=refused,
         standing=standing,
         proposal=proposal,
-        prompt=turns.question(proposal) if answered else turns.prompt(origin.proposal),
+        prompt=turns.question(proposal) if answered else turns.prompt(origin.proposal or proposal),
         tools=turns.tools(proposal),
         proposed=turns.proposed(proposal),
         final=chosen.final,
@@ -141,8 +171,9 @@ def _edited(proposal: protocol.Proposal, standing: Standing, rule: Aggregation) 
     final = votes.said(standing.effective)
     if proposal.kind == "click":
         final = turns.clicked(proposal, standing.effective.point)
-    written = votes.versions(standing)
-    if standing.by != "import" or len(written) < 2 or final is None:
+    # Live work has asked about differing versions.
+    written = votes.versions(standing) if standing.by == "import" else []
+    if len(written) < 2 or final is None:
         return _Chosen(final, True, rule, votes.support(standing))
     seniors = [version for version in written if version.senior]
     preferred = seniors[-1] if seniors else written[-1]

@@ -45,11 +45,12 @@ def key(record: Record, place: str, faults: int = 0) -> Key:
     """
     chosen: list[Turn] = record.get("chosen") or record.get("completion") or []
     rejected: list[Turn] = record.get("rejected") or []
-    longer = size(chosen) - size(rejected) if rejected else 0
+    ours, theirs = _pieces(chosen), _pieces(rejected)
+    longer = sum(map(len, ours)) - sum(map(len, theirs)) if rejected else 0
     return (
-        number(_normal(record["prompt"], record["tools"] or "")),
-        number(_normal(chosen)),
-        number(_normal(rejected)) if rejected else 0,
+        number(_normal([record["tools"] or "", *_pieces(record["prompt"])])),
+        number(_normal(ours)),
+        number(_normal(theirs)) if rejected else 0,
         number(f"{place}\n{record['pair_id']}".encode()) if place else 0,
         (longer > 0) - (longer < 0),
         {True: 1, False: -1, None: 0}[record.get("label")],
@@ -90,13 +91,18 @@ def size(chat: list[Turn]) -> int:
     )
 
 
-def _normal(chat: list[Turn], *further: str) -> bytes:
-    """What the turns say, white space made one; U+0000 between the pieces is no white space."""
-    pieces: list[str] = [*further]
+def _pieces(chat: list[Turn]) -> list[str]:
+    """What the turns say: of each its role and content, and its calls as JSON."""
+    pieces: list[str] = []
     for turn in chat:
         pieces += (turn["role"], turn["content"])
         if "tool_calls" in turn:
             pieces.append(_encode(turn["tool_calls"]).decode())
+    return pieces
+
+
+def _normal(pieces: list[str]) -> bytes:
+    """Pieces with white space made one; U+0000 between them is no white space."""
     text = "\0".join(pieces)
     plain = text if text.isascii() else unicodedata.normalize("NFC", text)
     return " ".join(plain.split()).encode()

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator
 
 from review.history import Episode
 from training import grounds, labels, preferences, turns, votes
-from training.grounds import Ground, Parents
+from training.grounds import Ground, Parents, Usable
 from training.people import People
 from training.preferences import Strategy
+from training.reasons import Reason
 from training.rows import Drop, Kind, PairKind, Row, Tie
 from training.turns import Turn
 from training.votes import Support
@@ -45,11 +46,24 @@ def read(
     """
     known = people or People()
     for episode in episodes:
-        ground = grounds.of(episode, parents, known)
-        if isinstance(ground, Ground):
+        usable = grounds.usable(episode, parents, known)
+        if isinstance(usable, str):
+            yield Drop(usable)
+        elif kind in {"dpo", "reward"} and (reason := _no_pair(usable)):
+            yield Drop(reason)
+        elif isinstance(ground := grounds.of(usable, known), Ground):
             yield from _rows(ground, kind, strategy, known)
         else:
             yield Drop(ground)
+
+
+def _no_pair(usable: Usable) -> Reason | None:
+    """Why there is surely no pair: most decisions let the agent's only turn stand as it was."""
+    if usable.standing.outcome not in grounds.STANDS:
+        return "refused"
+    if usable.standing.outcome != "approve" or usable.refused or turns.options(usable.proposal):
+        return None
+    return "unchanged" if turns.proposed(usable.proposal) else "question"
 
 
 def _rows(
@@ -61,8 +75,6 @@ def _rows(
         case "sft":
             return [_completion(ground) if ground.stands else Drop("refused")]
         case "dpo" | "reward":
-            if not ground.stands:
-                return [Drop("refused")]
             found = [*_edits(ground), *_compared(ground, strategy), *_retries(ground, people)]
             return found or [Drop("unchanged" if ground.proposed else "question")]
 

@@ -214,11 +214,13 @@ def _calm() -> Generator[None]:
     try:
         yield
     finally:
+        gc.unfreeze()
         gc.set_threshold(*before)
         pa.set_memory_pool(pool)
 
 
 def _settle() -> None:
+    gc.freeze()  # what was imported stays until the end
     gc.set_threshold(50_000, 20, 100)
     # Arrow's own allocator keeps what it once had; the system's gives it back.
     pa.set_memory_pool(pa.system_memory_pool())

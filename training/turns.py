@@ -168,11 +168,16 @@ def same(one: Turn, other: Turn) -> bool:
     Texts are compared by their white-space-separated words, as `edit_distance` counts them, and
     calls by canonical JSON, so that neither white space nor key order makes a difference.
     """
-    if _words(one) != _words(other) or one.get("tool_calls") != other.get("tool_calls"):
+    ours, theirs = one.get("tool_calls"), other.get("tool_calls")
+    said_alike = one["content"] == other["content"] or _words(one) == _words(other)
+    if not said_alike or ours != theirs:
         return False
     # Python takes true for 1: what differs for it does so in canonical JSON, what is equal may not.
-    ours, theirs = one.get("tool_calls"), other.get("tool_calls")
-    return _encode(ours) == _encode(theirs) or digest.canonical(ours) == digest.canonical(theirs)
+    return (
+        ours is None
+        or _encode(ours) == _encode(theirs)
+        or digest.canonical(ours) == digest.canonical(theirs)
+    )
 
 
 def distance(before: Turn, after: Turn) -> float:

@@ -46,7 +46,7 @@ class Cost(NamedTuple):
     wall_s: float
     cpu_s: float
     peak_mb: float = 0
-    """Resident memory of all its processes together, at its highest."""
+    """Memory of all its processes together, at its highest; pages that they share count once."""
 
 
 def export(home: Path, out: Path) -> Cost:
@@ -87,12 +87,12 @@ def family(pid: int) -> Iterator[int]:
 
 
 def resident(pid: int) -> float:
-    """Resident memory in MB; 0 of a process that is gone."""
+    """Proportional set size in MB; 0 of a process that is gone."""
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1])
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
 
 
 def timed(work: Callable[[], Any]) -> Cost:
