@@ -4,7 +4,7 @@ In: a SQLAlchemy URL. Out: sessions. SQLite runs in WAL mode with explicit BEGIN
 """
 
 import threading
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,8 +53,16 @@ class Utc(TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        # PostgreSQL answers in the time zone of its session, SQLite without one.
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return value.astimezone(UTC)  # PostgreSQL answers in the time zone of its session
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """What reads a value; at once for SQLite, where SQLAlchemy's own way is five calls long."""
+        return _read if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+
+
+def _read(text: str | None) -> datetime | None:
+    """A time as SQLite keeps it, which is text without an offset."""
+    return None if text is None else datetime.fromisoformat(f"{text}+00:00")
 
 
 def open_engine(url: str) -> Engine:

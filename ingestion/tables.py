@@ -169,7 +169,7 @@ class Decision(SQLModel, table=True):
     decided_at: datetime = Field(sa_type=Utc)
 
     __table_args__ = (
-        Index("decision_at", "decided_at"),
+        Index("decision_order", "decided_at", "proposal_id"),
         Index("decision_by", "by", "decided_at"),
     )
 

@@ -39,8 +39,6 @@ class Episode(NamedTuple):
     decision: protocol.Decision
     reviews: tuple[Heard, ...]
     """Accepted reviews, oldest first; those with `row.counted` made the decision."""
-    executed: bool
-    """Whether a receipt says that it ran."""
 
 
 class Key(NamedTuple):
@@ -293,10 +291,6 @@ def _assemble(session: Session, page: Sequence[Any]) -> Iterator[Episode]:
     """The episodes of some rows; each is made when it is asked for, so that few are in memory."""
     ids = [row[0] for row in page]
     heard = _reviews(session, ids)
-    receipts = select(col(tables.Receipt.proposal_id)).where(
-        col(tables.Receipt.proposal_id).in_(ids), col(tables.Receipt.status) == "executed"
-    )
-    ran = set(session.connection().execute(receipts).scalars())
     here, there = len(_PROPOSAL), len(_PROPOSAL) + len(_DECISION)
     for row in page:
         id_, stated, decided = row[0], row[there], row[there + 1]
@@ -307,7 +301,6 @@ def _assemble(session: Session, page: Sequence[Any]) -> Iterator[Episode]:
             decision_row,
             store.decision_value(decision_row, None) if decided is None else _decision(decided),
             tuple(map(_said, heard.get(id_, ()))),
-            id_ in ran,
         )
 
 

@@ -106,18 +106,20 @@ def _edits(ground: Ground) -> Iterator[Row | Drop]:
         rejected, ref = ground.options.get(ground.best or ""), ground.best or ""
     if rejected is None:
         return  # an exception had no turn before; of candidates `_compared` says why
-    pairs = [_pair(ground, "edit", rejected, ("version", ref), ground.support, CERTAIN)]
+    pairs = [_pair(ground, "edit", rejected, ("version", ref), ground.support)]
     for other in ground.others:
         side = ground._replace(final=other.turn, others=())
         backing = votes.share(other.votes, len(ground.standing.heard))
-        pairs.append(_pair(side, "edit", rejected, (other.by.row.id, ref), backing, CERTAIN))
-    for pair in _weighed(pairs):
-        yield pair._replace(margin=pair.edit_distance) if isinstance(pair, Row) else pair
+        pairs.append(_pair(side, "edit", rejected, (other.by.row.id, ref), backing))
+    yield from _weighed(pairs)
 
 
 def _weighed(pairs: list[Row | Drop]) -> Iterator[Row | Drop]:
     """The rows of one set, whose weights sum to 1."""
     count = sum(isinstance(pair, Row) for pair in pairs)
+    if count < 2:
+        yield from pairs
+        return
     for pair in pairs:
         yield pair._replace(weight=1 / count) if isinstance(pair, Row) else pair
 
@@ -164,12 +166,13 @@ def _pair(
     rejected: Turn | None,
     refs: tuple[str, str],
     support: Support,
-    margin: float,
+    margin: float | None = None,
 ) -> Row | Drop:
+    """A row with two sides; without a margin it is how much was changed."""
     chosen = ground.final
     if chosen is None or rejected is None or turns.empty(chosen):
         return Drop("empty")
     if turns.same(chosen, rejected):
         return Drop("identical")
     row = grounds.row(ground, kind, chosen, refs=refs, support=support)
-    return row._replace(rejected=rejected, margin=margin)
+    return row._replace(rejected=rejected, margin=row.edit_distance if margin is None else margin)

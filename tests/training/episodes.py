@@ -97,7 +97,7 @@ def decided(
         decided_at=at,
     )
     heard = tuple(_heard(id_, asked, number, review) for number, review in enumerate(said))
-    return Episode(row, of, decision_row, decision, heard, executed=False)
+    return Episode(row, of, decision_row, decision, heard)
 
 
 def _heard(id_: str, asked: str, number: int, said: dict[str, Any]) -> Heard:
