@@ -117,21 +117,19 @@ def read(
         after: Only decisions that the log tells of after this event.
         until: Only those that it does not tell of after this event.
         span: Only decisions of this span.
-        telling: Only what tells of its reviewers: planted work, candidates, imported work.
+        telling: Only what tells of its reviewers: planted work, rated candidates, imported work.
         parents: Is told beforehand what will be asked of it.
         batch: Episodes whose rows are held in memory at a time.
 
     Yields:
-        Episodes in the order of (decided_at, id).
+        Episodes in the order of (decided_at, id); in none where they only tell of their reviewers,
+        which would cost more than all else.
     """
     chosen = _chosen(since=since, after=after, until=until, span=span)
     if telling:
-        chosen.append(
-            (col(tables.Proposal.exclude) == "honeypot")
-            | (col(tables.Proposal.kind) == "candidates")
-            | (col(tables.Decision.by) == "import")
-        )
-    statement = _decisions().where(*chosen).order_by(*_ORDER)
+        statement = _decisions().where(*chosen, _telling())
+    else:
+        statement = _decisions().where(*chosen).order_by(*_ORDER)
     found = session.connection().execute(statement, execution_options={"yield_per": batch})
     for page in found.partitions(batch):
         if parents is not None:
@@ -267,6 +265,22 @@ def _chosen(
         conditions += [at >= span.first.decided_at, at <= span.last.decided_at]
         conditions += [tuple_(*_ORDER) >= span.first, tuple_(*_ORDER) <= span.last]
     return conditions
+
+
+def _telling() -> ColumnElement[bool]:
+    rated = (
+        select(col(Review.id))
+        .join(ReviewPayload)
+        .where(
+            col(Review.proposal_id) == col(tables.Proposal.id),
+            sql_cast(ReviewPayload.body, Text).contains('"ratings"'),
+        )
+    )
+    return (
+        (col(tables.Proposal.exclude) == "honeypot")
+        | (col(tables.Decision.by) == "import")
+        | ((col(tables.Proposal.kind) == "candidates") & rated.exists())
+    )
 
 
 def _decisions() -> Any:

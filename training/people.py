@@ -133,7 +133,7 @@ def look(episodes: Iterable[Episode], *, min_reliability: float | None = None) -
     """Learn what is to be known of the reviewers.
 
     Args:
-        episodes: The decided work; read once. Three numbers are held per vote on imported work, and
+        episodes: The decided work, in any order; read once. Three numbers are held per vote on imported work, and
             one per rating.
         min_reliability: The share of honeypots that a reviewer must get right, 0 to 1; None: all
             are listened to.
@@ -167,7 +167,8 @@ def _span(ratings: list[float]) -> float | None:
 
 
 def _verdicts(notes: _Notes, out: frozenset[str]) -> dict[str, Verdict]:
-    said = [(item, name, good) for item, name, good in notes.said if name not in out]
+    said = [(notes.items[item], name, good) for item, name, good in notes.said if name not in out]
+    said.sort()  # sums of fractions come out the same, whatever came first
     if not said:
         return {}
     numbers = {name: n for n, name in enumerate(dict.fromkeys(name for _, name, _ in said))}
@@ -178,9 +179,7 @@ def _verdicts(notes: _Notes, out: frozenset[str]) -> dict[str, Verdict]:
         np.array([good for _, _, good in said], dtype=np.int64),
     )
     found = consensus.agree(given, len(kept), 2)
-    return {
-        notes.items[item]: _verdict(found, n) for item, n in kept.items() if found.labels[n] >= 0
-    }
+    return {item: _verdict(found, n) for item, n in kept.items() if found.labels[n] >= 0}
 
 
 def _verdict(found: Consensus, item: int) -> Verdict:
