@@ -16,12 +16,14 @@ from errata.db import Utc
 class Review(SQLModel, table=True):
     """What one person said about one digest."""
 
+    __table_args__ = (Index("review_by", "reviewer", "accepted", "received_at", "id"),)
+
     id: str = Field(primary_key=True)
     proposal_id: str = Field(foreign_key="proposal.id", index=True)
     round: int
     digest: str
     verdict: str
-    reviewer: str = Field(index=True)
+    reviewer: str
     """The reviewer's name; for imports the name in the file."""
     reviewer_id: str | None = Field(default=None, foreign_key="principal.id")
     """None for imports."""

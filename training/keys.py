@@ -45,12 +45,12 @@ def key(record: Record, place: str, faults: int = 0) -> Key:
     """
     chosen: list[Turn] = record.get("chosen") or record.get("completion") or []
     rejected: list[Turn] = record.get("rejected") or []
-    ours, theirs = _pieces(chosen), _pieces(rejected)
+    ours, theirs = pieces(chosen), pieces(rejected)
     longer = sum(map(len, ours)) - sum(map(len, theirs)) if rejected else 0
     return (
-        number(_normal([record["tools"] or "", *_pieces(record["prompt"])])),
-        number(_normal(ours)),
-        number(_normal(theirs)) if rejected else 0,
+        number(normal([record["tools"] or "", *pieces(record["prompt"])])),
+        number(normal(ours)),
+        number(normal(theirs)) if rejected else 0,
         number(f"{place}\n{record['pair_id']}".encode()) if place else 0,
         (longer > 0) - (longer < 0),
         {True: 1, False: -1, None: 0}[record.get("label")],
@@ -91,18 +91,18 @@ def size(chat: list[Turn]) -> int:
     )
 
 
-def _pieces(chat: list[Turn]) -> list[str]:
+def pieces(chat: list[Turn]) -> list[str]:
     """What the turns say: of each its role and content, and its calls as JSON."""
-    pieces: list[str] = []
+    said: list[str] = []
     for turn in chat:
-        pieces += (turn["role"], turn["content"])
+        said += (turn["role"], turn["content"])
         if "tool_calls" in turn:
-            pieces.append(_encode(turn["tool_calls"]).decode())
-    return pieces
+            said.append(_encode(turn["tool_calls"]).decode())
+    return said
 
 
-def _normal(pieces: list[str]) -> bytes:
+def normal(said: list[str]) -> bytes:
     """Pieces with white space made one; U+0000 between them is no white space."""
-    text = "\0".join(pieces)
+    text = "\0".join(said)
     plain = text if text.isascii() else unicodedata.normalize("NFC", text)
     return " ".join(plain.split()).encode()

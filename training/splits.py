@@ -5,11 +5,11 @@ In: rows. Out: train or test: the same for all rows of a group, and as the data 
 
 import hashlib
 
-from errata.digest import canonical
+from training import keys
 from training.columns import Split
 from training.rows import Row
 
-SALT = "errata split 1"
+SALT = "errata split 2"
 """Another salt would move rows between train and test."""
 
 
@@ -17,7 +17,8 @@ def of(row: Row, share: float) -> Split:
     """The split of a row.
 
     Args:
-        row: The row. Its group is the stated one, else its task, else its prompt.
+        row: The row. Its group is the stated one, else its task, else its prompt, in which white
+            space makes no difference.
         share: Share of the groups in the test split.
     """
     own, first = row.episode.row, row.origin.row
@@ -26,6 +27,6 @@ def of(row: Row, share: float) -> Split:
     elif task := own.task_id or first.task_id:
         key = f"task {task}"
     else:
-        key = "prompt " + canonical(row.prompt).decode()
+        key = f"prompt {keys.normal(keys.pieces(row.prompt)).decode()}"
     place = hashlib.sha256(f"{SALT}\n{key}".encode()).digest()
     return "test" if int.from_bytes(place[:8]) < share * 2**64 else "train"

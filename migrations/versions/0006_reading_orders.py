@@ -1,4 +1,4 @@
-"""The order of decisions in one index, so that an export is cut into parts without sorting them.
+"""The orders in which an export reads decisions and reviews, each in one index.
 
 In: revision 0005. Out: revision 0006.
 """
@@ -12,12 +12,16 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Put the id into the index."""
+    """Put into the indexes what was looked up besides."""
     op.create_index("decision_order", "decision", ["decided_at", "proposal_id"])
     op.drop_index("decision_at", table_name="decision")
+    op.create_index("review_by", "review", ["reviewer", "accepted", "received_at", "id"])
+    op.drop_index("ix_review_reviewer", table_name="review")
 
 
 def downgrade() -> None:
     """Take it out."""
+    op.create_index("ix_review_reviewer", "review", ["reviewer"])
+    op.drop_index("review_by", table_name="review")
     op.create_index("decision_at", "decision", ["decided_at"])
     op.drop_index("decision_order", table_name="decision")
