@@ -148,8 +148,10 @@ def spans(session: Session, *, size: int, after: int | None = None) -> list[Span
         after: Only decisions that the log tells of after this event.
     """
     place = func.row_number().over(order_by=_ORDER).label("place")
-    numbered = select(*_ORDER, place).where(*_chosen(after=after)).subquery()
-    total = session.connection().execute(select(func.count()).select_from(numbered)).scalar_one()
+    chosen = _chosen(after=after)
+    numbered = select(*_ORDER, place).where(*chosen).subquery()
+    counted = select(func.count()).select_from(tables.Decision).where(*chosen)
+    total = session.connection().execute(counted).scalar_one()
     ends = select(numbered.c.decided_at, numbered.c.proposal_id, numbered.c.place).where(
         (numbered.c.place % size).in_([0, 1 % size]) | (numbered.c.place == total)
     )
