@@ -4,7 +4,7 @@ In: a SQLAlchemy URL. Out: sessions. SQLite runs in WAL mode with explicit BEGIN
 """
 
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,7 +55,7 @@ class Utc(TypeDecorator[datetime]):
             return None
         return value.astimezone(UTC)  # PostgreSQL answers in the time zone of its session
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
         """What reads a value; at once for SQLite, where SQLAlchemy's own way is five calls long."""
         return _read if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
 

@@ -72,18 +72,17 @@ def _row(name: str, columns: Sequence[Column]) -> Any:
 _PROPOSAL = _columns(
     tables.Proposal,
     *("id", "kind", "mode", "source", "exclude", "agent_id", "agent_version", "model_id"),
-    *("requested_by", "task_id", "group_id", "run_id", "parent_id", "action_name", "risk_level"),
-    *("status", "digest", "policy_version", "created_at"),
+    *("task_id", "group_id", "parent_id", "created_at"),
 )
 _DECISION = _columns(
     tables.Decision,
     *("proposal_id", "outcome", "by", "digest", "policy_version", "needed", "got"),
-    *("unchanged", "edit_distance", "decided_at"),
+    *("edit_distance", "decided_at"),
 )
 _REVIEW = _columns(
     Review,
-    *("id", "proposal_id", "round", "digest", "verdict", "reviewer", "reviewer_role", "surface"),
-    *("accepted", "void", "counted", "opened_at", "decided_at", "received_at"),
+    *("id", "proposal_id", "digest", "verdict", "reviewer", "reviewer_role", "surface"),
+    *("void", "counted", "opened_at", "decided_at", "received_at"),
 )
 _PARENT = [column.key for column in _PROPOSAL].index("parent_id")
 _ProposalRow = _row("_ProposalRow", _PROPOSAL)

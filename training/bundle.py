@@ -6,7 +6,7 @@ The same decisions give the same bytes.
 
 import errno
 import tempfile
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from training.preferences import Strategy
 from training.reasons import Reason
 from training.rows import Kind
 from training.shards import File, Format, Plan
-from training.sources import Source
+from training.sources import Do, Source
 
 MANIFEST = manifests.NAME
 SPLITS: tuple[Split, ...] = ("train", "test")
@@ -75,7 +75,7 @@ def write(
     strategy: Strategy = "best_worst",
     format_: Format = "parquet",
     force: bool = False,
-    people: People | None = None,
+    look: Callable[[], People] = People,
     care: Care | None = None,
 ) -> Bundle:
     """Write a bundle.
@@ -91,7 +91,8 @@ def write(
         strategy: Which pairs are taken from candidates.
         format_: `parquet`, `jsonl`, or `openai` for the lines that its fine-tuning takes.
         force: Replace an older bundle at `out`.
-        people: What is known of the reviewers, see `people.look`.
+        look: Finds out what is known of the reviewers, see `people.look`; called while the other
+            processes start.
         care: What to look for in the rows, and what to do about it.
 
     Raises:
@@ -102,17 +103,19 @@ def write(
         raise Malformed(f"the test share must be at least 0 and below 1, not {split}", "split")
     if format_ == "openai" and kind not in {"sft", "dpo"}:
         raise Malformed(f"OpenAI has no form for {kind}; it takes sft and dpo", "format")
-    wanted = Wanted(kind, strategy, split, people or People(), care or Care())
-    single.prepare(wanted.care)
+    care = care or Care()
+    single.prepare(care)
     out = out.absolute()
     _check_free(out, force=force)
     out.parent.mkdir(parents=True, exist_ok=True)
     with (
         _room(out),
         tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside,
+        sources.hands(source.workers) as do,
     ):
+        wanted = Wanted(kind, strategy, split, look(), care)
         folder = Path(beside) / "new"
-        made = _make(source, Path(beside), wanted, format_)
+        made = _make(source, Path(beside), wanted, format_, do)
         (folder / "README.md").write_text(card.write(made, format_), encoding="utf-8")
         text = manifests.text(made, _config(wanted, format_), source)
         (folder / manifests.NAME).write_text(text, encoding="utf-8")
@@ -150,21 +153,20 @@ def _room(out: Path) -> Generator[None]:
         ) from error
 
 
-def _make(source: Source, beside: Path, wanted: Wanted, format_: Format) -> Made:
+def _make(source: Source, beside: Path, wanted: Wanted, format_: Format, do: Do) -> Made:
     """Write the files of a bundle."""
     kind, care = wanted.kind, wanted.care
     folder, staged = beside / "new", beside / "staged"
     (folder / kind).mkdir(parents=True)
     staged.mkdir()
-    with sources.hands(source.workers) as do:
-        found = list(source.parts(staged, wanted, do))
-        rows = keys.together(part.keys for part in found)
-        signatures = [np.empty((0, PERMUTATIONS), np.uint32), *(p.signatures for p in found)]
-        swept = sweep(rows, np.concatenate(signatures), care, source.parent)
-        plans = list(_plans(found, rows, swept.kept, kind, format_))
-        staged_files, schema = [part.path for part in found], features.schema(kind)
-        put = partial(shards.write, root=folder, staged=staged_files, schema=schema)
-        files = list(do(put, plans))
+    found = list(source.parts(staged, wanted, do))
+    rows = keys.together(part.keys for part in found)
+    signatures = [np.empty((0, PERMUTATIONS), np.uint32), *(p.signatures for p in found)]
+    swept = sweep(rows, np.concatenate(signatures), care, source.parent)
+    plans = list(_plans(found, rows, swept.kept, kind, format_))
+    staged_files, schema = [part.path for part in found], features.schema(kind)
+    put = partial(shards.write, root=folder, staged=staged_files, schema=schema)
+    files = list(do(put, plans))
     kept = rows[swept.kept]
     held = keys.identity(kept)
     if source.parent is not None:

@@ -200,6 +200,7 @@ def hands(workers: int) -> Generator[Do]:
         return
     # Not forked: a copy of a process with threads and open databases may hang.
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_settle) as pool:
+        pool.map(abs, range(workers))  # so that they start now
         yield pool.map
 
 

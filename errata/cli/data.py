@@ -8,6 +8,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -174,7 +175,7 @@ def export(
             strategy=strategy,
             format_=file_format,
             force=force,
-            people=source.look(min_reliability),
+            look=partial(source.look, min_reliability),
             care=care,
         )
     if as_json:

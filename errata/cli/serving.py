@@ -66,7 +66,7 @@ def demo(
     rounds: Annotated[
         int | None,
         typer.Option(
-            min=2, max=11, help="Instead: let an agent learn from its corrections in rounds."
+            min=2, max=8, help="Instead: let an agent learn from its corrections in rounds."
         ),
     ] = None,
     as_json: JsonOption = False,

@@ -31,7 +31,7 @@ from training.sources import Stored
 AGENT = "mailroom"
 PAST = 120
 """Letters that were answered before the loop begins."""
-LETTERS = 24
+LETTERS = 32
 """Letters of a round."""
 MOST = (len(letters.NAMES) * len(letters.THINGS) - PAST) // LETTERS
 HELD_OUT = 0.2

@@ -107,7 +107,7 @@ def test_history_lands_decided_and_is_never_queued_routed_or_permitted(
     assert (made.outcome, made.by, made.effective.content) == ("edit", "import", "Hello")
     assert made.decided_at == datetime(2026, 3, 1, 10, 0, 30, tzinfo=UTC)
     assert episode.row.created_at == datetime(2026, 3, 1, 10, tzinfo=UTC)
-    assert (episode.decision_row.unchanged, episode.decision_row.edit_distance) == (False, 0.5)
+    assert episode.decision_row.edit_distance == 0.5
     heard = episode.reviews[0]
     assert (heard.row.reviewer, heard.row.surface, heard.row.counted) == ("ann", "import", True)
     assert heard.review is not None
@@ -244,12 +244,11 @@ def test_a_stated_decision_and_its_receipt_are_kept_as_stated(
     path = write(tmp_path, line(proposal=proposal, decision=stated, receipts=[receipt]))
     assert land(database, path).errors == []
     episode = episodes(database)["p"]
-    assert episode.executed
-    assert episode.row.status == "executed"
     assert episode.decision.by == "policy"
     assert (episode.decision.digest, episode.decision.reason) == (stated["digest"], "as agreed")
     assert episode.decision.effective.action is not None
     with database.reading() as session:
+        assert store.load(session, "p").status == "executed"
         permit = store.permit(session, "p")
         assert permit is not None
         assert permit.status == "used"

@@ -45,7 +45,7 @@ class Desk:
                 parents=partial(history.one, session),
                 kind=kind,
                 format_="jsonl",
-                people=people.look(history.read(session), min_reliability=bar),
+                look=lambda: people.look(history.read(session), min_reliability=bar),
                 **options,
             )
         database.close()
