@@ -26,7 +26,7 @@ from training.hygiene.sweep import sweep
 from training.hygiene.whole import PERMUTATIONS
 from training.keys import Keys
 from training.manifests import Made
-from training.parts import Part, Wanted
+from training.parts import Part, Seen, Wanted
 from training.people import People
 from training.preferences import Strategy
 from training.reasons import Reason
@@ -97,6 +97,7 @@ def write(
 
     Raises:
         Malformed: `split` is no such share, or the format has no form for the kind.
+        Malformed: There would be no row.
         Conflict: `out` exists, or with `force` is something else than a bundle.
     """
     if not 0 <= split < 1:
@@ -163,6 +164,9 @@ def _make(source: Source, beside: Path, wanted: Wanted, format_: Format, do: Do)
     rows = keys.together(part.keys for part in found)
     signatures = [np.empty((0, PERMUTATIONS), np.uint32), *(p.signatures for p in found)]
     swept = sweep(rows, np.concatenate(signatures), care, source.parent)
+    seen = parts.add([part.seen for part in found])
+    if not len(swept.kept):
+        raise Malformed(_nothing(kind, seen, source))
     plans = list(_plans(found, rows, swept.kept, kind, format_))
     staged_files, schema = [part.path for part in found], features.schema(kind)
     put = partial(shards.write, root=folder, staged=staged_files, schema=schema)
@@ -173,11 +177,23 @@ def _make(source: Source, beside: Path, wanted: Wanted, format_: Format, do: Do)
         held = np.concatenate([source.parent.rows, held])
     np.save(folder / manifests.KEYS, np.unique(held))
     files.append(File(manifests.KEYS, shards.digest(folder / manifests.KEYS), len(kept)))
-    seen = parts.add([part.seen for part in found])
     counts: dict[Split, int] = {
         name: int((kept["test"] == (name == "test")).sum()) for name in SPLITS
     }
     return Made(wanted, counts, files, seen, swept, balance.of(kept, seen.reviewers))
+
+
+def _nothing(kind: Kind, seen: Seen, source: Source) -> str:
+    """Why there is nothing to export, and what to do."""
+    if not seen.decisions:
+        since = " since the bundle to go on from" if source.parent else ""
+        return f"nothing to export: nothing was decided{since}"
+    said = ", ".join(f"{count} {reason}" for reason, count in seen.dropped.items())
+    why = f" ({said})" if said else ", or all of them are left out by --drop"
+    return (
+        f"nothing to export for {kind}: of {seen.decisions} decisions none makes a row{why}; "
+        "another kind of export may have some"
+    )
 
 
 def _plans(

@@ -34,11 +34,10 @@ def write(
         if count
     ]
     head: dict[str, Any] = {"tags": ["errata", "human-feedback", kind]}
-    if files:
+    head["configs"] = [{"config_name": kind, "default": True, "data_files": files}]
+    if format_ != "openai":
         types = features.features(kind)._to_yaml_list()  # pyright: ignore[reportPrivateUsage]
-        head["configs"] = [{"config_name": kind, "default": True, "data_files": files}]
-        if format_ != "openai":
-            head["dataset_info"] = [{"config_name": kind, "features": types}]
+        head["dataset_info"] = [{"config_name": kind, "features": types}]
     counts = "\n".join(f"| {split} | {count} |" for split, count in rows.items())
     fields = "\n".join(f"| `{name}` | {columns.MEANING[name]} |" for name in columns.names(kind))
     return f"""---

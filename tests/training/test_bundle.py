@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -321,12 +322,19 @@ def test_an_interrupted_export_leaves_what_was_there(tmp_path: Path):
     assert sum(manifest(out)["rows"].values()) == 4
 
 
-def test_nothing_to_export_is_a_bundle_that_says_why(tmp_path: Path):
-    made = export([decided(proposal(), "reject")], tmp_path / "out")
-    assert made.rows == {"train": 0, "test": 0}
-    assert manifest(tmp_path / "out")["dropped"] == {"refused": 1}
-    head = (tmp_path / "out/README.md").read_text(encoding="utf-8").split("---\n")[1]
-    assert "configs" not in yaml.safe_load(head)
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "nothing was decided"),
+        ([decided(proposal(), "reject")], "of 1 decisions none makes a row (1 refused)"),
+    ],
+)
+def test_nothing_to_export_is_told_and_leaves_no_folder(
+    tmp_path: Path, given: list[Episode], said: str
+):
+    with pytest.raises(Malformed, match=re.escape(said)):
+        export(given, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_rows_are_spread_over_files_of_a_bounded_size(
