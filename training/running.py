@@ -69,7 +69,8 @@ def started(config: Recipe, kind: Kind) -> Generator[Start]:
     found = bundle.load(config.data, kind)
     if not found.rows["train"]:
         raise Malformed(
-            f"{config.data} has no rows to train on; its README says what was left out", "data"
+            f"{config.data} has no rows to train on: all are in its test split; export it with a lower --split",
+            "data",
         )
     if not sys.stderr.isatty():
         disable_progress_bars()

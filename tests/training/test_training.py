@@ -149,9 +149,11 @@ def test_a_bundle_of_another_version_is_told(ground: Ground, tmp_path: Path):
         dpo.train(quick(ground, tmp_path / "out", data=data))
 
 
-def test_a_bundle_without_rows_is_told(ground: Ground, tmp_path: Path):
+def test_a_bundle_with_all_rows_in_its_test_split_is_told(ground: Ground, tmp_path: Path):
     data = tmp_path / "data"
-    bundle.export([decided(proposal(), "reject")], data, parents=nobody, kind="dpo")
+    edited = [decided(proposal(content="a"), "edit", effective={"content": "b"})]
+    made = bundle.export(edited, data, parents=nobody, kind="dpo", split=0.9999)
+    assert made.rows == {"train": 0, "test": 1}
     with pytest.raises(Malformed, match="no rows to train on"):
         dpo.train(quick(ground, tmp_path / "out", data=data))
 
