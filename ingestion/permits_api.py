@@ -12,7 +12,7 @@ from pydantic import Field
 from errata import protocol
 from errata.db import Db
 from errata.errors import ErrataError, Malformed
-from ingestion import access, alarms, bodies, permits
+from ingestion import access, alarms, bodies, keys, permits
 from ingestion.access import Caller, IdempotencyKey, Now
 from ingestion.tables import Principal
 
@@ -73,6 +73,7 @@ class Receipts(protocol.Value):
 )
 def report_all(caller: Caller, body: bodies.Single, now: Now) -> dict[str, Any]:
     """Say what came of several runs; what is wrong with one receipt costs only that one."""
+    keys.require(caller, "agent")
     told = bodies.parse(body.raw, Receipts).receipts
     try:
         access.commit(lambda session: permits.report_all(session, told, caller, now=now))

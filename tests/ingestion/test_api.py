@@ -31,6 +31,7 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("POST", "/v1/proposals/{id}/cancel"): {"agent"},
     ("POST", "/v1/permits/{permit}/consume"): {"agent"},
     ("POST", "/v1/permits/{permit}/receipt"): {"agent"},
+    ("POST", "/v1/receipts"): {"agent"},
     ("POST", "/v1/lessons"): {"agent", "admin", "analyst"},
     ("POST", "/v1/executions"): {"agent"},
     ("GET", "/v1/alarms"): {"ann", "supervisor", "admin", "analyst"},
@@ -90,6 +91,7 @@ def call(api: Api, route: tuple[str, str], headers: dict[str, str], on: Work) ->
         task="none",
     )
     times = {"started_at": "2026-03-01T12:00:00Z", "finished_at": "2026-03-01T12:00:01Z"}
+    receipt = {"permit_id": done["permit"]["id"], "status": "executed", **times}
     bodies: dict[str, Any] = {
         "/v1/proposals": action(),
         "/v1/proposals/batch": action(),
@@ -104,11 +106,8 @@ def call(api: Api, route: tuple[str, str], headers: dict[str, str], on: Work) ->
             "verdict": "reject",
         },
         path.partition("/consume")[0] + "/consume": {"digest": done["digest"]},
-        path.partition("/receipt")[0] + "/receipt": {
-            "permit_id": done["permit"]["id"],
-            "status": "executed",
-            **times,
-        },
+        path.partition("/receipt")[0] + "/receipt": receipt,
+        "/v1/receipts": {"receipts": [receipt]},
     }
     return api.client.request(method, path, json=bodies.get(path), headers=headers).status_code
 

@@ -160,7 +160,7 @@ def test_by_reviewer_counts_reviews(session: Session) -> None:
 
 
 def test_an_unknown_key_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(Malformed, match="'colour' is none of agent, action"):
+    with pytest.raises(Malformed, match="'colour' is none of agent, version, action"):
         report.keys("agent,colour")
 
 
