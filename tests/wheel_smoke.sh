@@ -30,4 +30,7 @@ python="$work/venv/bin/python"
 "$work/venv/bin/errata" audit verify --home "$work/home"
 "$work/venv/bin/errata" report --json --home "$work/home" > "$work/report.json"
 "$python" -c "import json; json.load(open('$work/key.json'))['key']; json.load(open('$work/report.json'))['figures']"
+for launcher in multi_gpu fsdp2 zero3; do
+    test -s "$("$work/venv/bin/errata" train launcher "$launcher")"
+done
 echo "wheel ok"
