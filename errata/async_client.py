@@ -44,6 +44,8 @@ class AsyncClient(calls.Base):
         self._http = httpx2.AsyncClient(base_url=self.url, transport=transport)
         self._behind: set[asyncio.Task[None]] = set()
         self._untold: list[Receipt] = []
+        self._teller: asyncio.Task[None] | None = None
+        """Gathers what is untold."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -195,16 +197,19 @@ class AsyncClient(calls.Base):
     def report_behind(self, told: Receipt) -> None:
         """Say what came of a run while the caller goes on; see `Client.report_behind`."""
         self._untold.append(told)
-        if len(self._untold) == 1:
-            task = asyncio.create_task(self._report_soon())
-            self._behind.add(task)
-            task.add_done_callback(self._behind.discard)
+        # One that ended with its loop before it began has left its receipts to the next.
+        if self._teller is None or self._teller.done():
+            self._teller = asyncio.create_task(self._report_soon())
+            self._behind.add(self._teller)
+            self._teller.add_done_callback(self._behind.discard)
 
     async def _report_soon(self) -> None:
-        told: list[Receipt] = self._untold
+        told: list[Receipt] = []
         try:
-            await asyncio.sleep(receipts.GATHER_S)
-            self._untold = []  # what comes from here on is told by another task
+            try:
+                await asyncio.sleep(receipts.GATHER_S)
+            finally:
+                told, self._untold, self._teller = self._untold, [], None
             await self._report_all(told)
         except asyncio.CancelledError:
             # The loop ends, and nobody has closed the client: said once more, it is the same.

@@ -77,7 +77,8 @@ def report_all(caller: Caller, body: bodies.Single, now: Now) -> dict[str, Any]:
     told = bodies.parse(body.raw, Receipts).receipts
     try:
         access.commit(lambda session: permits.report_all(session, told, caller, now=now))
-    except ErrataError:
+    except ErrataError as error:
+        _must_come_again(error)
         return {"refused": [no for no in (_alone(one, caller, now) for one in told) if no]}
     return {"refused": []}
 
@@ -87,7 +88,14 @@ def _alone(told: protocol.Receipt, caller: Principal, now: datetime) -> dict[str
     try:
         access.commit(lambda session: permits.report(session, told, caller, now=now))
     except ErrataError as error:
+        _must_come_again(error)
         if isinstance(error, alarms.NeverUsed):
             alarms.raise_for(error)
         return {"permit_id": told.permit_id, **error.wire()}
     return None
+
+
+def _must_come_again(error: ErrataError) -> None:
+    """Refuse the whole request where it is not a receipt that is wrong: it is sent once more then."""
+    if error.status >= 500:
+        raise error

@@ -76,10 +76,16 @@ def rounds(
 
     Raises:
         Conflict, Unavailable: See `rounds.play`.
+        Unavailable: It was interrupted.
     """
     threading.Thread(target=parts.watch, name="keeper", daemon=True).start()
     with _stage(plan, started, say) as stage:
-        return list(loop.play(stage, count))
+        played: list[Round] = []
+        for one in loop.play(stage, count):
+            played.append(one)
+            if parts.stopping:
+                raise Unavailable("interrupted; begin anew in another folder")
+        return played
 
 
 def describe(summary: Summary) -> str:

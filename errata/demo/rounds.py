@@ -141,19 +141,26 @@ def _work(stage: Stage, model: Path, version: str, given: list[Letter]) -> None:
     }
     api = stage.credentials.api
     environment = os.environ | {"ERRATA_URL": api.url, "ERRATA_KEY": api.agent_key}
-    with subprocess.Popen(
-        [sys.executable, "-P", "-m", "errata.demo.drafting"],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=(stage.home.path / "rounds" / "drafting.log").open("a"),
-        text=True,
-    ) as process:
+    with (
+        (stage.home.path / "rounds" / "drafting.log").open("a") as log,
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", "errata.demo.drafting"],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(json.dumps(task) + "\n")
-        process.stdin.flush()
-        _correct(stage, {name: letter.right for name, letter in named.items()}, process)
+        try:
+            process.stdin.write(json.dumps(task) + "\n")
+            process.stdin.flush()
+            _correct(stage, {name: letter.right for name, letter in named.items()}, process)
+        except BaseException:
+            process.kill()  # it would wait for a person who is gone
+            raise
         sent = json.loads(process.stdout.read() or "{}")
     wrong = [name for name, letter in named.items() if sent.get(name) != letter.right]
     if wrong:

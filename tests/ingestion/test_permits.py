@@ -8,7 +8,7 @@ from sqlmodel import col, select, update
 
 from errata import protocol
 from errata.db import Database
-from errata.errors import PermitExpired, TooEarly
+from errata.errors import PermitExpired, TooEarly, Unavailable
 from ingestion import halts, intake, permits, tables
 from tests.people import NOW, Api, People, Person, action, at, proposal, together
 
@@ -105,6 +105,25 @@ def test_another_agents_receipts_are_not_taken(api: Api) -> None:
     refused = report_all(api, used["permit"], by=api.people.other_agent)["refused"]
     assert [one["error"] for one in refused] == ["forbidden"]
     assert api.show(used["id"])["status"] == "executing"
+
+
+def test_receipts_that_find_no_room_in_the_database_are_sent_once_more(
+    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = sqlite_api.propose(SMALL)
+    sqlite_api.consume(used["permit"])
+    told = {"receipts": [receipt(used["permit"])]}
+
+    def busy(*_: Any, **__: Any) -> None:
+        raise Unavailable("the database is busy; try again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(permits, "report_all", busy)
+        headers = sqlite_api.people.agent.headers
+        response = sqlite_api.client.post("/v1/receipts", json=told, headers=headers)
+    assert response.status_code == 503
+    assert sqlite_api.show(used["id"])["status"] == "executing"
+    assert report_all(sqlite_api, used["permit"]) == {"refused": []}
 
 
 def test_an_expired_or_revoked_permit_is_gone(api: Api) -> None:
