@@ -3,15 +3,18 @@
 In: the rows of ingestion and review. Out: episodes, streamed in the order of their decisions.
 
 Rows and values in an episode are light: they have the attributes of the tables and of the protocol,
-those that these stages read, and nothing else. A million of them are read in one go.
+those that these stages read, and nothing else. A million of them are read in one go, so they are
+structs of msgspec: made faster than named tuples, and each of their fields is read at once.
 """
 
-from collections import namedtuple
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import cache
+from operator import itemgetter
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, Select, Text, func, select, tuple_
+from msgspec import Struct, defstruct
+from sqlalchemy import ColumnElement, Select, Text, bindparam, func, select, tuple_, union
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 from sqlmodel import Session, col
@@ -22,19 +25,19 @@ from review import stored
 from review.tables import Review, ReviewPayload
 
 
-class Heard(NamedTuple):
+class Heard(Struct, frozen=True, gc=False):
     """A review: its row, and its text unless erased."""
 
     row: Review
     review: protocol.Review | None
 
 
-class Episode(NamedTuple):
+class Episode(Struct, frozen=True, gc=False):
     """One decided proposal."""
 
     row: tables.Proposal
     proposal: protocol.Proposal | None
-    """None when erased."""
+    """None when erased. Its `tools` are JSON yet, see `stored.reader`."""
     decision_row: tables.Decision
     decision: protocol.Decision
     reviews: tuple[Heard, ...]
@@ -66,7 +69,7 @@ def _columns(table: type[Any], *names: str) -> list[Column]:
 
 def _row(name: str, columns: Sequence[Column]) -> Any:
     """A type of light rows; `cast` says which table's attributes they have."""
-    return namedtuple(name, [column.key for column in columns])  # pyright: ignore[reportUntypedNamedTuple]
+    return defstruct(name, [column.key for column in columns], frozen=True, gc=False)
 
 
 _PROPOSAL = _columns(
@@ -85,11 +88,15 @@ _REVIEW = _columns(
     *("void", "counted", "opened_at", "decided_at", "received_at"),
 )
 _PARENT = [column.key for column in _PROPOSAL].index("parent_id")
+_OF, _AGE = (
+    [column.key for column in _REVIEW].index("proposal_id"),
+    itemgetter(*([column.key for column in _REVIEW].index(key) for key in ("received_at", "id"))),
+)
 _ProposalRow = _row("_ProposalRow", _PROPOSAL)
 _DecisionRow = _row("_DecisionRow", _DECISION)
 _ReviewRow = _row("_ReviewRow", _REVIEW)
 
-_proposal = stored.reader(protocol.Proposal)
+_proposal = stored.reader(protocol.Proposal, unread=frozenset({"tools"}))
 _decision = stored.reader(protocol.Decision)
 _review = stored.reader(protocol.Review)
 
@@ -146,22 +153,19 @@ def spans(session: Session, *, size: int, after: int | None = None) -> list[Span
         size: Decisions of a span; the last may have fewer.
         after: Only decisions that the log tells of after this event.
     """
-    place = func.row_number().over(order_by=_ORDER).label("place")
-    chosen = _chosen(after=after)
-    numbered = select(*_ORDER, place).where(*chosen).subquery()
-    counted = select(func.count()).select_from(tables.Decision).where(*chosen)
-    total = session.connection().execute(counted).scalar_one()
-    ends = select(numbered.c.decided_at, numbered.c.proposal_id, numbered.c.place).where(
-        (numbered.c.place % size).in_([0, 1 % size]) | (numbered.c.place == total)
-    )
+    keys = select(*_ORDER).where(*_chosen(after=after)).order_by(*_ORDER)
+    run = session.connection().execute
+    first = run(keys.limit(1)).first()
     found: list[Span] = []
-    first: Key | None = None
-    for at, id_, number in session.connection().execute(ends.order_by(numbered.c.place)):
-        key = Key(at, id_)
-        first = first or key
-        if number % size == 0 or number == total:
-            found.append(Span(first, key, (number - 1) % size + 1))
-            first = None
+    while first is not None:
+        rest = keys.where(tuple_(*_ORDER) >= tuple(first))
+        # Walking an index: to number the decisions would cost as much as to read them.
+        ends = run(rest.offset(size - 1).limit(2)).all()
+        if not ends:
+            left = run(rest).all()
+            return [*found, Span(Key(*first), Key(*left[-1]), len(left))]
+        found.append(Span(Key(*first), Key(*ends[0]), size))
+        first = ends[1] if len(ends) > 1 else None
     return found
 
 
@@ -170,9 +174,8 @@ def many(session: Session, ids: Iterable[str]) -> dict[str, Episode]:
     found: dict[str, Episode] = {}
     wanted = sorted(set(ids))
     for start in range(0, len(wanted), 500):
-        few = wanted[start : start + 500]
-        statement = _decisions().where(col(tables.Decision.proposal_id).in_(few))
-        page = session.connection().execute(statement).all()
+        few = {"ids": wanted[start : start + 500]}
+        page = session.connection().execute(_named(), few).all()
         found |= {episode.row.id: episode for episode in _assemble(session, page)}
     return found
 
@@ -258,7 +261,9 @@ def _chosen(
     if since is not None:
         conditions.append(at >= since)
     if after is not None:
-        conditions.append(col(tables.Decision.proposal_id).in_(_told(after)))
+        # Asked of each decision: of a long log the list of all would be made again for every span.
+        its_own = col(tables.Event.proposal_id) == col(tables.Decision.proposal_id)
+        conditions.append(_told(after).where(its_own).exists())
     if until is not None:
         conditions.append(col(tables.Decision.proposal_id).not_in(_told(until)))
     if span is not None:
@@ -269,7 +274,10 @@ def _chosen(
 
 
 def _telling() -> ColumnElement[bool]:
-    rated = (
+    # Three lists and not one condition of three: each table is walked once, alone.
+    planted = select(col(tables.Proposal.id)).where(col(tables.Proposal.exclude) == "honeypot")
+    brought = select(col(tables.Decision.proposal_id)).where(col(tables.Decision.by) == "import")
+    rating = (
         select(col(Review.id))
         .join(ReviewPayload)
         .where(
@@ -277,13 +285,14 @@ def _telling() -> ColumnElement[bool]:
             sql_cast(ReviewPayload.body, Text).contains('"ratings"'),
         )
     )
-    return (
-        (col(tables.Proposal.exclude) == "honeypot")
-        | (col(tables.Decision.by) == "import")
-        | ((col(tables.Proposal.kind) == "candidates") & rated.exists())
+    rated = select(col(tables.Proposal.id)).where(
+        col(tables.Proposal.kind) == "candidates", rating.exists()
     )
+    return col(tables.Decision.proposal_id).in_(union(planted, brought, rated))
 
 
+# A statement is made once: SQLAlchemy looks at every column of a new one before it knows it again.
+@cache
 def _decisions() -> Any:
     """Decisions with their proposals and both texts, which stay text."""
     stated, decided = (sql_cast(each.body, Text) for each in (_Stated, _Decided))
@@ -302,6 +311,14 @@ def _decisions() -> Any:
     )
 
 
+@cache
+def _named() -> Any:
+    """The decisions of some proposals, whose ids are given when it is run."""
+    return _decisions().where(
+        col(tables.Decision.proposal_id).in_(bindparam("ids", expanding=True))
+    )
+
+
 def _assemble(session: Session, page: Sequence[Any]) -> Iterator[Episode]:
     """The episodes of some rows; each is made when it is asked for, so that few are in memory."""
     ids = [row[0] for row in page]
@@ -309,9 +326,9 @@ def _assemble(session: Session, page: Sequence[Any]) -> Iterator[Episode]:
     here, there = len(_PROPOSAL), len(_PROPOSAL) + len(_DECISION)
     for row in page:
         id_, stated, decided = row[0], row[there], row[there + 1]
-        decision_row = cast(tables.Decision, _DecisionRow._make(row[here:there]))
+        decision_row = cast(tables.Decision, _DecisionRow(*row[here:there]))
         yield Episode(
-            cast(tables.Proposal, _ProposalRow._make(row[:here])),
+            cast(tables.Proposal, _ProposalRow(*row[:here])),
             None if stated is None else _proposal(stated),
             decision_row,
             store.decision_value(decision_row, None) if decided is None else _decision(decided),
@@ -319,20 +336,28 @@ def _assemble(session: Session, page: Sequence[Any]) -> Iterator[Episode]:
         )
 
 
-def _reviews(session: Session, ids: Sequence[str]) -> dict[str, list[Any]]:
-    statement = (
+@cache
+def _heard() -> Any:
+    """The accepted reviews of some proposals, whose ids are given when it is run."""
+    return (
         select(*_REVIEW, sql_cast(ReviewPayload.body, Text))
         .select_from(Review)
         .join(ReviewPayload, isouter=True)
-        .where(col(Review.proposal_id).in_(ids), col(Review.accepted))
-        .order_by(col(Review.received_at), col(Review.id))
+        .where(col(Review.proposal_id).in_(bindparam("ids", expanding=True)), col(Review.accepted))
     )
+
+
+def _reviews(session: Session, ids: Sequence[str]) -> dict[str, list[Any]]:
+    """Reviews by proposal, oldest first."""
     found: dict[str, list[Any]] = {}
-    for row in session.connection().execute(statement):
-        found.setdefault(row.proposal_id, []).append(row)
+    for row in session.connection().execute(_heard(), {"ids": ids}).all():
+        found.setdefault(row[_OF], []).append(row)
+    for rows in found.values():
+        if len(rows) > 1:  # cheaper than to have all reviews of a page sorted
+            rows.sort(key=_AGE)
     return found
 
 
 def _said(row: Any) -> Heard:
     body = row[-1]
-    return Heard(cast(Review, _ReviewRow._make(row[:-1])), None if body is None else _review(body))
+    return Heard(cast(Review, _ReviewRow(*row[:-1])), None if body is None else _review(body))

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from errata.errors import Conflict, Malformed, Unavailable
 from review.history import Episode
-from training import card, features, keys, manifests, parts, shards, sources, splits
+from training import keys, manifests, parts, shards, sources, splits
 from training.columns import Split
 from training.grounds import Parents
 from training.hygiene import balance, single
@@ -117,7 +118,7 @@ def write(
         wanted = Wanted(kind, strategy, split, look(), care)
         folder = Path(beside) / "new"
         made = _make(source, Path(beside), wanted, format_, do)
-        (folder / "README.md").write_text(card.write(made, format_), encoding="utf-8")
+        (folder / "README.md").write_text(_typing("card").write(made, format_), encoding="utf-8")
         text = manifests.text(made, _config(wanted, format_), source)
         (folder / manifests.NAME).write_text(text, encoding="utf-8")
         _check_free(out, force=force)  # somebody may have made it meanwhile
@@ -163,7 +164,9 @@ def _make(source: Source, beside: Path, wanted: Wanted, format_: Format, do: Do)
     folder, staged = beside / "new", beside / "staged"
     (folder / kind).mkdir(parents=True)
     staged.mkdir()
-    found = list(source.parts(staged, wanted, do))
+    coming = source.parts(staged, wanted, do)
+    schema = _typing("features").schema(kind, counted=care.counts)
+    found = list(coming)
     rows = keys.together(part.keys for part in found)
     signatures = [np.empty((0, PERMUTATIONS), np.uint32), *(p.signatures for p in found)]
     swept = sweep(rows, np.concatenate(signatures), care, source.parent)
@@ -171,7 +174,7 @@ def _make(source: Source, beside: Path, wanted: Wanted, format_: Format, do: Do)
     if not len(swept.kept):
         raise Malformed(_nothing(kind, seen, source))
     plans = list(_plans(found, rows, swept.kept, kind, format_))
-    staged_files, schema = [part.path for part in found], features.schema(kind, counted=care.counts)
+    staged_files = [part.path for part in found]
     put = partial(shards.write, root=folder, staged=staged_files, schema=schema)
     files = list(do(put, plans))
     kept = rows[swept.kept]
@@ -184,6 +187,14 @@ def _make(source: Source, beside: Path, wanted: Wanted, format_: Format, do: Do)
         name: int((kept["test"] == (name == "test")).sum()) for name in SPLITS
     }
     return Made(wanted, counts, files, seen, swept, balance.of(kept, seen.reviewers))
+
+
+def _typing(name: str) -> Any:
+    """A module that stands on `datasets`, which takes a second to load.
+
+    It is loaded while other processes lay rows ready.
+    """
+    return import_module(f"training.{name}")
 
 
 def _nothing(kind: Kind, seen: Seen, source: Source) -> str:

@@ -1,11 +1,12 @@
 """The columns of a bundle.
 
-In: rows. Out: records of plain values in the order of the columns, and Arrow batches of them.
+In: rows. Out: records of plain values by column, and Arrow batches of them.
 
 Messages are JSON in Arrow, not structs: a struct would give every call the arguments of every other
 tool, as nulls, and a model learns to write them.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -121,7 +122,7 @@ def sort(name: str) -> Sort:
 
 
 def record(kind: Kind, row: Row, split: Split, reviewers: list[str]) -> Record:
-    """A row as plain values, in the order of its columns.
+    """A row as plain values by column.
 
     Args:
         kind: What the bundle holds.
@@ -130,16 +131,8 @@ def record(kind: Kind, row: Row, split: Split, reviewers: list[str]) -> Record:
         reviewers: Pseudonyms of those who made the decision.
     """
     proposal, decision, parent = row.episode.row, row.episode.decision_row, row.parent
-    sides = {
-        "completion": [row.chosen],
-        "chosen": [row.chosen],
-        "rejected": [row.rejected],
-        "label": row.label,
-        "margin": row.margin,
-    }
-    return {
+    found = {
         "prompt": row.prompt,
-        **{name: sides[name] for name in SIDES[kind]},
         "tools": row.tools,
         "pair_id": row.id,
         "pair_kind": row.kind,
@@ -165,6 +158,18 @@ def record(kind: Kind, row: Row, split: Split, reviewers: list[str]) -> Record:
         "created_at": proposal.created_at,
         "decided_at": decision.decided_at,
     }
+    for name in SIDES[kind]:
+        found[name] = _SIDE[name](row)
+    return found
+
+
+_SIDE: dict[str, Callable[[Row], Any]] = {
+    "completion": lambda row: [row.chosen],
+    "chosen": lambda row: [row.chosen],
+    "rejected": lambda row: [row.rejected],
+    "label": lambda row: row.label,
+    "margin": lambda row: row.margin,
+}
 
 
 def batch(kind: Kind, records: list[Record], *, counted: bool = False) -> Any:
@@ -176,7 +181,7 @@ def batch(kind: Kind, records: list[Record], *, counted: bool = False) -> Any:
 def _array(name: str, records: list[Record]) -> Any:
     values = [record[name] for record in records]
     if sort(name) == "chat":
-        values = [[_encode(message).decode() for message in chat] for chat in values]
+        values = [list(map(_encode, chat)) for chat in values]
     return pa.array(values, _ARROW[sort(name)])
 
 

@@ -7,6 +7,8 @@ is nothing to learn from it.
 from collections.abc import Callable
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from errata import protocol
 from review.history import Episode
 from training import preferences, reasons, turns, votes
@@ -25,7 +27,7 @@ STANDS = frozenset({"approve", "edit", "respond"})
 """Outcomes with something that people stand by."""
 
 
-class Usable(NamedTuple):
+class Usable(Struct, frozen=True, gc=False):
     """An episode of which something may be used."""
 
     episode: Episode
@@ -37,7 +39,7 @@ class Usable(NamedTuple):
     proposal: protocol.Proposal
 
 
-class Ground(NamedTuple):
+class Ground(Struct, frozen=True, gc=False):
     """What the rows of one episode share."""
 
     episode: Episode
@@ -99,7 +101,7 @@ def usable(episode: Episode, parents: Parents, people: People) -> Usable | Reaso
     if reason is not None:
         return reason
     proposal, refused = episode.proposal, _refused(episode, parents, people)
-    origin = _origin(episode, parents, people)
+    origin = episode if refused is None else _origin(episode, parents, people)
     if proposal is None or origin is None or origin.proposal is None:
         return "erased"
     return Usable(episode, origin, refused, standing, proposal)
@@ -116,21 +118,21 @@ def of(found: Usable, people: People) -> Ground | Reason:
         The ground, or why there is none. What was refused has a ground without a version that
         counts.
     """
-    episode, origin, refused, standing, proposal = found
+    standing, proposal = found.standing, found.proposal
     options = turns.options(proposal)
     order = _order(options, standing, people)
-    best = _best(order, episode.row.id, standing) if order else None
+    best = _best(order, found.episode.row.id, standing) if order else None
     chosen = _chosen(proposal, standing, options.get(best or ""))
     if chosen.by_person and chosen.final is None:
         return "erased"
-    answered = standing.outcome == "respond"
+    answered, asked = standing.outcome == "respond", found.origin.proposal or proposal
     return Ground(
-        episode=episode,
-        origin=origin,
-        refused=refused,
+        episode=found.episode,
+        origin=found.origin,
+        refused=found.refused,
         standing=standing,
         proposal=proposal,
-        prompt=turns.question(proposal) if answered else turns.prompt(origin.proposal or proposal),
+        prompt=turns.question(proposal) if answered else turns.prompt(asked),
         tools=turns.tools(proposal),
         proposed=turns.proposed(proposal),
         final=chosen.final,
@@ -226,7 +228,7 @@ def lost(refused: Episode, people: People) -> Turn | Reason:
 def _order(options: dict[str, Turn], standing: Standing, people: People) -> Order | None:
     if not options:
         return None
-    said = [Said(review, people.span(row.reviewer)) for row, review in standing.heard if review]
+    said = [Said(h.review, people.span(h.row.reviewer)) for h in standing.heard if h.review]
     return preferences.order(options, said)
 
 
@@ -257,32 +259,46 @@ def row(
     *,
     refs: tuple[str, str],
     support: Support,
+    rejected: Turn | None = None,
+    margin: float | None = None,
 ) -> Row:
-    """A row on a ground; its other side, label, margin and weight are the caller's."""
+    """A row on a ground; its label and weight are the caller's.
+
+    Args:
+        ground: What it stands on.
+        kind: What it was read from.
+        chosen: The turn that is learned, or labelled.
+        refs: What the two sides are.
+        support: The votes for it.
+        rejected: The other side.
+        margin: How much better the chosen side is; None: as much as was changed.
+    """
+    distance = _distance(ground, chosen) if kind == "edit" else None
     return Row(
         episode=ground.episode,
         origin=ground.origin,
         kind=kind,
         prompt=ground.prompt,
         chosen=chosen,
-        rejected=None,
+        rejected=rejected,
         tools=ground.tools,
         refs=refs,
         by_person=ground.by_person,
         heard=ground.standing.heard,
         n_votes=support.votes,
         agreement=support.agreement,
-        edit_distance=_distance(ground, chosen) if kind == "edit" else None,
+        edit_distance=distance,
         aggregation=ground.aggregation,
+        margin=distance if margin is None and rejected is not None else margin,
     )
 
 
 def _distance(ground: Ground, version: Turn) -> float | None:
     """From what was proposed to a person's version; as stored where it is the decision's."""
     before = ground.options.get(ground.best or "") if ground.order else ground.proposed
-    effective = votes.said(ground.standing.effective)
-    if effective is not None and turns.same(version, effective):
-        stored = ground.episode.decision_row.edit_distance
-        if stored is not None:
+    stored = ground.episode.decision_row.edit_distance
+    if stored is not None:
+        effective = votes.said(ground.standing.effective)
+        if effective is not None and turns.same(version, effective):
             return stored
     return None if before is None else turns.distance(before, version)

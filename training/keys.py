@@ -5,7 +5,9 @@ In: records. Out: an array with one entry per row; equal rows have equal numbers
 
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -32,6 +34,9 @@ KEYS = np.dtype(
     ]
 )
 _encode = msgspec.json.Encoder(order="sorted").encode
+_SPACES = bytes(ord(" ") if chr(code).isspace() else code for code in range(256))
+"""What makes every ASCII white space a space."""
+_LABELS = {True: 1, False: -1, None: 0}
 Key = tuple[int, int, int, int, int, int, int, bool, bool, bool]
 
 
@@ -45,22 +50,31 @@ def key(record: Record, place: str, faults: int = 0) -> Key:
         place: The seed of a shuffled order; none where rows stay in theirs.
         faults: What was found in it.
     """
+    prompt: list[Turn] = record["prompt"]
     chosen: list[Turn] = record.get("chosen") or record.get("completion") or []
     rejected: list[Turn] = record.get("rejected") or []
     ours, theirs = pieces(chosen), pieces(rejected)
     longer = sum(map(len, ours)) - sum(map(len, theirs)) if rejected else 0
+    asked = _after(record["tools"] or "").copy()
+    asked.update(normal(pieces(prompt)))
     return (
-        number(normal([record["tools"] or "", *pieces(record["prompt"])])),
+        int.from_bytes(asked.digest()),
         number(normal(ours)),
         number(normal(theirs)) if rejected else 0,
         number(f"{place}\n{record['pair_id']}".encode()) if place else 0,
         (longer > 0) - (longer < 0),
-        {True: 1, False: -1, None: 0}[record.get("label")],
+        _LABELS[record.get("label")],
         faults,
-        any(turn["role"] == "system" for turn in record["prompt"]),
+        "system" in [turn["role"] for turn in prompt],
         record["tools"] is not None,
         record["split"] == "test",
     )
+
+
+@lru_cache(maxsize=256)
+def _after(tools: str) -> Any:
+    """The hash of tools, which are long and few, and of what stands between them and a prompt."""
+    return blake2b(normal([tools, ""]), digest_size=8)
 
 
 def together(parts: Iterable[Keys]) -> Keys:
@@ -108,5 +122,10 @@ def pieces(chat: list[Turn]) -> list[str]:
 def normal(said: list[str]) -> bytes:
     """Pieces with white space made one; U+0000 between them is no white space."""
     text = "\0".join(said)
-    plain = text if text.isascii() else unicodedata.normalize("NFC", text)
-    return " ".join(plain.split()).encode()
+    if not text.isascii():
+        return " ".join(unicodedata.normalize("NFC", text).split()).encode()
+    # The same for ASCII without making a string of every word.
+    plain = text.encode().translate(_SPACES)
+    while b"  " in plain:
+        plain = plain.replace(b"  ", b" ")
+    return plain.strip(b" ")

@@ -9,6 +9,8 @@ candidates the best is good and the worst is not. A question that was answered w
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from training import grounds, preferences, turns, votes
 from training.grounds import Ground
 from training.people import People
@@ -29,7 +31,7 @@ def read(ground: Ground, people: People) -> Iterator[Row | Drop | Tie]:
         found = list(_turns(ground, people))
     count = sum(isinstance(item, Row) for item in found)
     for item in found:
-        yield item._replace(weight=1 / count) if isinstance(item, Row) else item
+        yield replace(item, weight=1 / count) if isinstance(item, Row) else item
 
 
 def _turns(ground: Ground, people: People) -> Iterator[Row | Drop]:
@@ -50,20 +52,20 @@ def _own(ground: Ground, people: People) -> Row | Drop:
     support = votes.label(standing, good)
     if standing.outcome == "respond":
         support = ground.support
-        ground = ground._replace(prompt=turns.prompt(ground.proposal))
+        ground = replace(ground, prompt=turns.prompt(ground.proposal))
     how: Aggregation = "single" if len(standing.heard) < 2 else "decision"
     if (verdict := people.verdicts.get(ground.episode.row.id)) is not None:
         good, support, how = verdict
     kind: PairKind = "approve" if good else "edit" if standing.outcome == "edit" else "reject"
-    row = _said(ground._replace(by_person=False), kind, ground.proposed, good, support, "proposal")
-    return row._replace(aggregation=how) if isinstance(row, Row) else row
+    row = _said(replace(ground, by_person=False), kind, ground.proposed, good, support, "proposal")
+    return replace(row, aggregation=how) if isinstance(row, Row) else row
 
 
 def _candidates(ground: Ground) -> Iterator[Row | Drop]:
     order, standing = ground.order, ground.standing
     assert order is not None
     if not ground.stands:
-        side = ground._replace(by_person=False)
+        side = replace(ground, by_person=False)
         for id_, turn in ground.options.items():
             yield _said(side, "reject", turn, False, votes.label(standing, False), id_)
         return
@@ -75,7 +77,7 @@ def _candidates(ground: Ground) -> Iterator[Row | Drop]:
         yield Drop(grounds.unordered(order))
     how: Aggregation = "single" if order.reviews < 2 else "bradley_terry"
     for win in wins:
-        side = ground._replace(by_person=False, aggregation=how)
+        side = replace(ground, by_person=False, aggregation=how)
         support = Support(win.votes, win.agreement)
         # A best one that was rewritten is the proposal of an edit.
         for id_, good in ((win.better, not ground.by_person), (win.worse, False)):
@@ -94,4 +96,4 @@ def _said(
         return Drop("empty")
     row = grounds.row(ground, kind, turn, refs=(ref, ""), support=support)
     distance = row.edit_distance if ground.by_person else None
-    return row._replace(label=label, edit_distance=distance)
+    return replace(row, label=label, edit_distance=distance)

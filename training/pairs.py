@@ -9,6 +9,8 @@ attempt is kept out of the prompt, or the model would learn to need it.
 
 from collections.abc import Iterable, Iterator
 
+from msgspec.structs import replace
+
 from review.history import Episode
 from training import grounds, labels, preferences, turns, votes
 from training.grounds import Ground, Parents, Usable
@@ -108,7 +110,7 @@ def _edits(ground: Ground) -> Iterator[Row | Drop]:
         return  # an exception had no turn before; of candidates `_compared` says why
     pairs = [_pair(ground, "edit", rejected, ("version", ref), ground.support)]
     for other in ground.others:
-        side = ground._replace(final=other.turn, others=())
+        side = replace(ground, final=other.turn, others=())
         backing = votes.share(other.votes, len(ground.standing.heard))
         pairs.append(_pair(side, "edit", rejected, (other.by.row.id, ref), backing))
     yield from _weighed(pairs)
@@ -116,12 +118,12 @@ def _edits(ground: Ground) -> Iterator[Row | Drop]:
 
 def _weighed(pairs: list[Row | Drop]) -> Iterator[Row | Drop]:
     """The rows of one set, whose weights sum to 1."""
-    count = sum(isinstance(pair, Row) for pair in pairs)
-    if count < 2:
+    if len(pairs) < 2:
         yield from pairs
         return
+    count = sum(isinstance(pair, Row) for pair in pairs)
     for pair in pairs:
-        yield pair._replace(weight=1 / count) if isinstance(pair, Row) else pair
+        yield replace(pair, weight=1 / count) if isinstance(pair, Row) else pair
 
 
 def _retries(ground: Ground, people: People) -> Iterator[Row | Drop]:
@@ -133,7 +135,7 @@ def _retries(ground: Ground, people: People) -> Iterator[Row | Drop]:
         return
     refs = ("version", ground.refused.row.id)
     pair = _pair(ground, "retry", rejected, refs, ground.support, CERTAIN)
-    yield pair._replace(parent=ground.refused) if isinstance(pair, Row) else pair
+    yield replace(pair, parent=ground.refused) if isinstance(pair, Row) else pair
 
 
 def _compared(ground: Ground, strategy: Strategy) -> Found:
@@ -150,7 +152,8 @@ def _compared(ground: Ground, strategy: Strategy) -> Found:
 
 
 def _win(ground: Ground, order: preferences.Order, win: preferences.Win) -> Row | Drop:
-    side = ground._replace(
+    side = replace(
+        ground,
         final=ground.options[win.better],
         by_person=False,
         aggregation="single" if order.reviews < 2 else "bradley_terry",
@@ -174,5 +177,6 @@ def _pair(
         return Drop("empty")
     if turns.same(chosen, rejected):
         return Drop("identical")
-    row = grounds.row(ground, kind, chosen, refs=refs, support=support)
-    return row._replace(rejected=rejected, margin=row.edit_distance if margin is None else margin)
+    return grounds.row(
+        ground, kind, chosen, refs=refs, support=support, rejected=rejected, margin=margin
+    )

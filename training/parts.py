@@ -92,10 +92,13 @@ class _Notes:
         """The episodes, noted while they pass."""
         for episode in episodes:
             decision = episode.decision_row
+            at = decision.decided_at
             self.decisions += 1
             self.policies.add(decision.policy_version)
-            self.first = min(self.first or decision.decided_at, decision.decided_at)
-            self.last = max(self.last or decision.decided_at, decision.decided_at)
+            if self.first is None or at < self.first:
+                self.first = at
+            if self.last is None or at > self.last:
+                self.last = at
             yield episode
 
     def seen(self) -> Seen:
@@ -163,9 +166,10 @@ def make(
 
 
 def _record(row: Row, wanted: Wanted, notes: _Notes, number: Number) -> Record:
-    names = {heard.row.reviewer for heard in row.heard}
-    reviewers = [known for name in sorted(names) if (known := number(name)) is not None]
-    notes.reviewers.update(reviewers)
+    names = sorted({heard.row.reviewer for heard in row.heard})
+    reviewers = [known for name in names if (known := number(name)) is not None]
+    for reviewer in reviewers:
+        notes.reviewers[reviewer] += 1
     notes.without_context += not any(turn["content"] for turn in row.prompt)
     return columns.record(wanted.kind, row, splits.of(row, wanted.share), reviewers)
 

@@ -107,9 +107,9 @@ class _Notes:
     def _rate(self, episode: Episode, standing: Standing) -> None:
         assert episode.proposal is not None
         ids = {one.id for one in episode.proposal.candidates or ()}
-        for row, review in standing.heard:
-            rated = (review.ratings or {}) if review else {}
-            self.ratings[row.reviewer] += [value for id_, value in rated.items() if id_ in ids]
+        for one in standing.heard:
+            rated = (one.review.ratings or {}) if one.review else {}
+            self.ratings[one.row.reviewer] += [value for id_, value in rated.items() if id_ in ids]
 
     def _vote(self, episode: Episode, standing: Standing) -> None:
         if standing.outcome not in {"approve", "edit", "reject", "regenerate"}:

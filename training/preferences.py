@@ -5,11 +5,13 @@ a strategy takes from it.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import combinations, product
+from itertools import chain, combinations, product
 from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
+from msgspec import Struct
 
 from errata.protocol import Review
 from training import consensus
@@ -36,7 +38,7 @@ class Said(NamedTuple):
     highest of this set."""
 
 
-class Stance(NamedTuple):
+class Stance(Struct, frozen=True, gc=False):
     """What one review says about two candidates."""
 
     sign: int
@@ -46,7 +48,7 @@ class Stance(NamedTuple):
     """How far apart they were rated, as a share of the scale."""
 
 
-class Win(NamedTuple):
+class Win(Struct, frozen=True, gc=False):
     """That people put one candidate above another."""
 
     better: str
@@ -61,7 +63,7 @@ class Win(NamedTuple):
     rated but compared."""
 
 
-class Order(NamedTuple):
+class Order(Struct, frozen=True, gc=False):
     """What all reviews of a set say together.
 
     Two candidates are ordered by the majority of the reviews that compared them; an even vote is a
@@ -125,20 +127,20 @@ def order(candidates: Iterable[str], said: Iterable[Said]) -> Order:
         elif votes:
             ties.add(frozenset(pair))
     closed = _closure(wins)
-    cyclic = any(better == worse for better, worse in closed)
+    lost = Counter([worse for _, worse in closed])
+    cyclic = any((c, c) in closed for c in ids)
     scores = _bradley_terry(ids, stances) if len(stances) > 1 else _copeland(ids, wins)
-    compared = {c for pair in [*wins, *ties] for c in pair}
+    above = {pair for pair in closed if frozenset(pair) not in ties} if ties else closed
+    if len(stances) > 1:
+        above = {(a, b) for a, b in above if scores[a] > scores[b] + EVEN}
+    compared = set(chain(*wins, *ties))
     return Order(
-        judged=tuple(c for c in ids if c in compared),
+        judged=tuple([c for c in ids if c in compared]),
         wins=wins,
         ties=frozenset(ties),
-        above=frozenset(
-            (a, b)
-            for a, b in closed
-            if frozenset((a, b)) not in ties and (len(stances) == 1 or scores[a] > scores[b] + EVEN)
-        ),
+        above=frozenset(above),
         scores=scores,
-        ranks={} if cyclic else {c: sum(worse == c for _, worse in closed) for c in ids},
+        ranks={} if cyclic else {c: lost[c] for c in ids},
         reviews=len(stances),
         cyclic=cyclic,
     )
@@ -148,13 +150,14 @@ def _win_of(pair: tuple[str, str], votes: list[Stance]) -> Win | None:
     total = sum(vote.sign for vote in votes)
     if total == 0:
         return None
-    better, worse = pair if total > 0 else pair[::-1]
-    sign = 1 if total > 0 else -1
+    sign, (better, worse) = (1, pair) if total > 0 else (-1, pair[::-1])
+    if len(votes) == 1:
+        gap = votes[0].gap
+        return Win(better, worse, votes[0].source, 1, None, None if gap is None else sign * gap)
     agreeing = [vote for vote in votes if vote.sign == sign]
     rated = [sign * vote.gap for vote in votes if vote.gap is not None]
     gap = sum(rated) / len(rated) if len(rated) == len(votes) else None
-    share = len(agreeing) / len(votes) if len(votes) > 1 else None
-    return Win(better, worse, agreeing[0].source, len(votes), share, gap)
+    return Win(better, worse, agreeing[0].source, len(votes), len(agreeing) / len(votes), gap)
 
 
 def _copeland(ids: Iterable[str], wins: Iterable[tuple[str, str]]) -> dict[str, float]:
@@ -260,8 +263,8 @@ def pairs(of: Order, strategy: Strategy, *, salt: str, chosen: str | None) -> li
 
 
 def _extreme(of: Order, salt: str, chosen: str | None) -> list[Win]:
-    winners = {better for better, _ in of.above}
-    ends = [(a, b) for a, b in sorted(of.above) if a in of.best and b not in winners]
+    winners, best = {better for better, _ in of.above}, of.best
+    ends = [(a, b) for a, b in sorted(of.above) if a in best and b not in winners]
     ends = [pair for pair in ends if pair[0] == chosen] or ends
     widest = max((of.scores[a] - of.scores[b] for a, b in ends), default=0)
     ends = [(a, b) for a, b in ends if of.scores[a] - of.scores[b] >= widest - EVEN]
@@ -285,8 +288,9 @@ def _win(of: Order, better: str, worse: str) -> Win:
 
 def foremost(of: Order, salt: str) -> str | None:
     """One of the best: that with the greatest score, and among equals the same every time."""
-    most = max((of.scores[c] for c in of.best), default=0)
-    return pick([c for c in of.best if of.scores[c] >= most - EVEN], salt) if of.best else None
+    best = of.best
+    most = max((of.scores[c] for c in best), default=0)
+    return pick([c for c in best if of.scores[c] >= most - EVEN], salt) if best else None
 
 
 def pick(among: Iterable[Choice], salt: str) -> Choice:

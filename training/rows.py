@@ -6,6 +6,8 @@ In: nothing. Out: the types that `pairs` fills and `bundle` writes.
 import hashlib
 from typing import Literal, NamedTuple
 
+from msgspec import Struct
+
 from review.history import Episode, Heard
 from training.reasons import Reason
 from training.turns import Turn
@@ -21,7 +23,7 @@ Aggregation = Literal[
 latest of several texts, or a senior's; the most votes; the models of `consensus`."""
 
 
-class Row(NamedTuple):
+class Row(Struct, frozen=True, gc=False):
     """One training example with where it comes from."""
 
     episode: Episode

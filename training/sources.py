@@ -67,7 +67,7 @@ class Source(Protocol):
         ...
 
     def parts(self, folder: Path, wanted: Wanted, do: Do) -> Iterator[Part]:
-        """Lay the rows ready in files of a folder."""
+        """Lay the rows ready in files of a folder; other processes begin with it at once."""
         ...
 
 
@@ -152,7 +152,7 @@ class Stored:
             )
             for n, span in enumerate(self._spans)
         ]
-        yield from do(_make, tasks)
+        return iter(do(_make, tasks))
 
 
 class _Task(NamedTuple):

@@ -4,6 +4,7 @@ In: rows. Out: train or test: the same for all rows of a group, and as the data 
 """
 
 import hashlib
+from functools import lru_cache
 
 from training import keys
 from training.columns import Split
@@ -28,5 +29,9 @@ def of(row: Row, share: float) -> Split:
         key = f"task {task}"
     else:
         key = f"prompt {keys.normal(keys.pieces(row.prompt)).decode()}"
-    place = hashlib.sha256(f"{SALT}\n{key}".encode()).digest()
-    return "test" if int.from_bytes(place[:8]) < share * 2**64 else "train"
+    return "test" if _place(key) < share * 2**64 else "train"
+
+
+@lru_cache(maxsize=1024)  # what belongs together often comes together
+def _place(key: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{SALT}\n{key}".encode()).digest()[:8])

@@ -5,6 +5,7 @@ In: proposals and people's versions. Out: messages as plain dicts (role, content
 
 import json
 import unicodedata
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -87,12 +88,12 @@ def clicked(proposal: protocol.Proposal, at: protocol.Point | None) -> Turn | No
 
 def options(proposal: protocol.Proposal) -> dict[str, Turn]:
     """By id: the turns that a person chose among, candidates or the answers to a question."""
-    found = {
-        one.id: said(content=one.content, action=one.action) for one in proposal.candidates or ()
-    }
+    found: list[tuple[str, Turn | None]] = [
+        (one.id, said(content=one.content, action=one.action)) for one in proposal.candidates or ()
+    ]
     if proposal.kind == "question":
-        found |= {one.id: said(content=one.label) for one in proposal.options or ()}
-    return {id_: turn for id_, turn in found.items() if turn is not None}
+        found += [(one.id, said(content=one.label)) for one in proposal.options or ()]
+    return {id_: turn for id_, turn in found if turn is not None}
 
 
 def answer(proposal: protocol.Proposal, response: Any) -> Turn | None:
@@ -159,7 +160,20 @@ def _history(messages: tuple[protocol.Message, ...]) -> list[Turn]:
 
 def tools(proposal: protocol.Proposal) -> str | None:
     """The tools that the agent had, as TRL's `tools` column: a JSON string, None without any."""
-    return msgspec.json.encode(proposal.tools).decode() if proposal.tools else None
+    stated: Any = proposal.tools
+    if isinstance(stated, msgspec.Raw):
+        return _plain_tools(bytes(stated))
+    return msgspec.json.encode(stated).decode() if stated else None
+
+
+@lru_cache(maxsize=256)
+def _plain_tools(stored: bytes) -> str | None:
+    """Tools as `tools` tells them, whichever way the database wrote the JSON.
+
+    An agent states the same ones with every proposal.
+    """
+    stated = msgspec.json.decode(stored)
+    return msgspec.json.encode(stated).decode() if stated else None
 
 
 def same(one: Turn, other: Turn) -> bool:

@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal, NamedTuple
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from errata import protocol
 from review.history import Episode, Heard
 from training import turns
@@ -18,7 +21,7 @@ SENIOR = "senior"
 """The role of reviewers whose text goes before another's."""
 
 
-class Standing(NamedTuple):
+class Standing(Struct, frozen=True, gc=False):
     """What people made of a proposal.
 
     The decision, unless they looked at it again: an audit of what ran by itself, or the task that
@@ -43,21 +46,23 @@ def standing(episode: Episode, out: frozenset[str] = frozenset()) -> Standing:
         episode: The decided proposal.
         out: Reviewers who are not listened to.
     """
-    decision = episode.decision
-    later = [h for h in episode.reviews if h.row.surface == "task" and h.row.void is None]
+    decision, reviews = episode.decision, episode.reviews
+    later = [h for h in reviews if h.row.surface == "task" and h.row.void is None]
     if later:
-        row, review = later[-1]
+        row, review = later[-1].row, later[-1].review
         version = protocol.Effective() if review is None else version_of(review)
         found = Standing(row.verdict, version, (later[-1],), row.digest, "people", weak=False)  # pyright: ignore[reportArgumentType] - the column holds a verdict
     else:
-        heard = tuple(h for h in episode.reviews if h.row.counted)
+        heard = tuple([h for h in reviews if h.row.counted])
         found = Standing(
             decision.outcome, decision.effective, heard, decision.digest, decision.by, weak=False
         )
+    if not out:
+        return found
     reliable = tuple(h for h in found.heard if h.row.reviewer not in out)
     if len(reliable) == len(found.heard):
         return found
-    return found._replace(heard=reliable, weak=not any(_backs(one, found) for one in reliable))
+    return replace(found, heard=reliable, weak=not any(_backs(one, found) for one in reliable))
 
 
 def version_of(review: protocol.Review) -> protocol.Effective:
@@ -107,6 +112,8 @@ class Support(NamedTuple):
 
 def support(of: Standing) -> Support:
     """Count the votes behind what stands."""
+    if len(of.heard) < 2:
+        return share(0, len(of.heard))  # which way one vote went is not told, so not looked at
     return share(sum(_backs(one, of) for one in of.heard), len(of.heard))
 
 
@@ -132,7 +139,7 @@ def _for_edit(one: Heard, of: Standing) -> bool:
 
 
 def _backs(one: Heard, of: Standing) -> bool:
-    row, review = one
+    row, review = one.row, one.review
     if of.outcome == "approve":
         named = {None, of.effective.candidate}
         return row.verdict == "approve" and (review is None or review.candidate in named)

@@ -58,7 +58,7 @@ def test_an_episode_holds_what_the_tables_hold(database: Database, land: Land):
         [episode] = history.read(session)
         row, decision = store.load(session, "p001"), store.decision(session, "p001")
     assert decision is not None
-    for name in episode.row._fields:  # pyright: ignore[reportAttributeAccessIssue]
+    for name in episode.row.__struct_fields__:  # pyright: ignore[reportAttributeAccessIssue]
         assert getattr(episode.row, name) == getattr(row, name)
     assert episode.proposal is not None
     assert (episode.proposal.content, episode.proposal.task_id) == ("text 1", "t")

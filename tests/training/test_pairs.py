@@ -1,6 +1,7 @@
 """What each decision teaches."""
 
 import pytest
+from msgspec.structs import replace
 
 from tests.training.episodes import (
     ABCD,
@@ -144,7 +145,7 @@ def test_a_retry_of_what_the_policy_refused_is_no_pair():
 
 
 def test_a_retry_whose_first_attempt_was_erased_is_left_out():
-    first = decided(proposal("p1"), "reject")._replace(proposal=None)
+    first = replace(decided(proposal("p1"), "reject"), proposal=None)
     second = decided(proposal("p2", parent_id="p1", content="next"), "approve")
     assert drops(first, second, kind="sft") == ["erased", "erased"]
 
@@ -330,7 +331,7 @@ def test_an_outcome_without_a_version_of_the_agents_turn_is_left_out(outcome: st
 
 def test_erased_work_is_left_out():
     gone = decided(proposal(), "edit", effective={"content": "new"})
-    assert drops(gone._replace(proposal=None), kind="sft") == ["erased"]
+    assert drops(replace(gone, proposal=None), kind="sft") == ["erased"]
     assert drops(decided(proposal(), "edit"), kind="sft") == ["erased"]
 
 

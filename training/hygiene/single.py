@@ -29,12 +29,9 @@ def look(record: Record, care: Care) -> Look:
     """Look for what is wrong with a row, and how long it is."""
     length = module("lengths").measure(record, care.model) if care.model else None
     faults = 0
-    for n, check in enumerate(SINGLE):
-        if check == "truncated":
-            found = length is not None and length.useless
-        else:
-            found = check in care.run and _finds(check, record)
-        faults |= found << n
+    for check in SINGLE:
+        if check in care.run and _finds(check, record, length):
+            faults |= 1 << SINGLE.index(check)
     return Look(faults, length.tokens if length else {})
 
 
@@ -48,7 +45,9 @@ def prepare(care: Care) -> None:
         module("lengths").check(care.model)
 
 
-def _finds(check: Check, record: Record) -> bool:
+def _finds(check: Check, record: Record, length: Any) -> bool:
+    if check == "truncated":
+        return length is not None and length.useless
     if check == "schema":
         return record.get("label") is not False and not _fits(record)
     if check == "sides":

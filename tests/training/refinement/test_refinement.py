@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from review.history import Episode
 from tests.training.episodes import decided, proposal
@@ -176,7 +177,7 @@ def test_real_edits_of_a_computer_agent_say_to_be_shorter() -> None:
 
 def test_what_is_no_work_of_people_is_not_counted() -> None:
     pair = {"currency": "USD"}, {"currency": "EUR"}
-    planted = [edited(n, *pair)._replace() for n in range(3)]
+    planted = [edited(n, *pair) for n in range(3)]
     for episode in planted:
         episode.row.exclude = "honeypot"
     assert texts(*planted, edited(9, *pair)) == []
@@ -190,11 +191,11 @@ def test_agents_are_told_apart() -> None:
     other = two.proposal.model_copy(
         update={"agent": two.proposal.agent.model_copy(update={"id": "till"})}
     )
-    assert texts(one, two._replace(proposal=other)) == []
+    assert texts(one, replace(two, proposal=other)) == []
 
 
 def test_erased_work_and_clicks_teach_nothing_here() -> None:
-    erased = edited(1, {"a": 1}, {"a": 2})._replace(proposal=None)
+    erased = replace(edited(1, {"a": 1}, {"a": 2}), proposal=None)
     click = decided(proposal("c", "click", point={"x": 1, "y": 2}))
     assert list(cases.read([erased, click])) == []
 
