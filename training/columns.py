@@ -93,6 +93,7 @@ _SORTS: dict[str, Sort] = {
     "created_at": "time",
     "decided_at": "time",
 }
+CHATS = tuple(name for name, sort in _SORTS.items() if sort == "chat")
 _ARROW: dict[Sort, pa.DataType] = {
     "chat": pa.list_(pa.string()),
     "texts": pa.list_(pa.string()),
@@ -172,17 +173,21 @@ _SIDE: dict[str, Callable[[Row], Any]] = {
 }
 
 
+def pack(record: Record) -> None:
+    """Make the messages of a record JSON, in place: a tenth of the memory of their values."""
+    for name in CHATS:
+        if name in record:
+            record[name] = list(map(_encode, record[name]))
+
+
 def batch(kind: Kind, records: list[Record], *, counted: bool = False) -> Any:
-    """Records as an Arrow record batch; messages are texts of JSON."""
+    """Packed records as an Arrow record batch."""
     found = names(kind, counted=counted)
     return pa.RecordBatch.from_arrays([_array(name, records) for name in found], found)
 
 
 def _array(name: str, records: list[Record]) -> Any:
-    values = [record[name] for record in records]
-    if sort(name) == "chat":
-        values = [list(map(_encode, chat)) for chat in values]
-    return pa.array(values, _ARROW[sort(name)])
+    return pa.array([record[name] for record in records], _ARROW[sort(name)])
 
 
 _encode = msgspec.json.Encoder().encode

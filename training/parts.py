@@ -186,6 +186,7 @@ class _Staging:
         self._writer = pa.ipc.new_file(file, self._batch([]).schema, options=options)
 
     def add(self, record: Record) -> None:
+        columns.pack(record)
         self._waiting.append(record)
         if len(self._waiting) == BATCH:
             self._flush()
