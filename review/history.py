@@ -7,7 +7,7 @@ those that these stages read, and nothing else. A million of them are read in on
 structs of msgspec: made faster than named tuples, and each of their fields is read at once.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from datetime import datetime
 from functools import cache
 from operator import itemgetter
@@ -138,9 +138,13 @@ def read(
         statement = _decisions().where(*chosen).order_by(*_ORDER)
     found = session.connection().execute(statement, execution_options={"yield_per": batch})
     for page in found.partitions(batch):
-        if parents is not None:
-            parents.prepare(row[_PARENT] for row in page)
-        yield from _assemble(session, page)
+        if parents is None:
+            yield from _assemble(session, page)
+            continue
+        parents.prepare((row[_PARENT] for row in page), coming={row[0] for row in page})
+        for episode in _assemble(session, page):
+            parents.meet(episode)
+            yield episode
 
 
 def spans(session: Session, *, size: int, after: int | None = None) -> list[Span]:
@@ -188,22 +192,34 @@ def one(session: Session, proposal_id: str) -> Episode | None:
 class Parents:
     """Finds what a retry is the retry of, for many at a time.
 
-    Called with an id it answers as `one`; what `prepare` has fetched costs no query.
+    Called with an id it answers as `one`; what was fetched or met costs no query.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._known: dict[str, Episode | None] = {}
+        self._awaited: set[str] = set()
 
-    def prepare(self, ids: Iterable[str | None]) -> None:
-        """Fetch these and all that they go back to, and forget what was fetched before."""
-        self._known = {}
+    def prepare(self, ids: Iterable[str | None], coming: Set[str] = frozenset()) -> None:
+        """Fetch these and all that they go back to, and forget what was fetched before.
+
+        Args:
+            ids: What will be asked for.
+            coming: What `meet` will be called with, mostly before it is asked for.
+        """
         missing = {id_ for id_ in ids if id_ is not None}
+        self._known, self._awaited = {}, missing & coming
+        missing -= coming
         while missing:
             found = many(self._session, missing)
             self._known |= {id_: found.get(id_) for id_ in missing}
             further = {episode.row.parent_id for episode in found.values()}
             missing = {id_ for id_ in further if id_ is not None and id_ not in self._known}
+
+    def meet(self, episode: Episode) -> None:
+        """Keep an episode that is going to be asked for."""
+        if episode.row.id in self._awaited:
+            self._known[episode.row.id] = episode
 
     def __call__(self, proposal_id: str) -> Episode | None:
         """One decided proposal; None while undecided or where there is none."""

@@ -135,6 +135,31 @@ def test_parents_are_found_as_far_back_as_they_go(database: Database, land: Land
         assert history.one(session, "nobody") is None
 
 
+def test_parents_that_come_on_the_same_page_are_not_read_again(
+    database: Database, land: Land, monkeypatch: pytest.MonkeyPatch
+):
+    # Each is the retry of the one before; one comes before what it goes back to.
+    chain = [line(n, after_s=n, **({"parent_id": f"p{n - 1:03d}"} if n else {})) for n in range(4)]
+    late = line(9, after_s=99)
+    early = line(8, after_s=50, parent_id="p009")
+    land([*chain, late, early])
+    asked: list[str] = []
+    one = history.one
+    monkeypatch.setattr(history, "one", lambda session, id_: asked.append(id_) or one(session, id_))
+    with database.reading() as session:
+        parents = history.Parents(session)
+        found = {
+            episode.row.id: parents(parent)
+            for episode in history.read(session, parents=parents)
+            if (parent := episode.row.parent_id)
+        }
+        rows = {id_: parent.row.id for id_, parent in found.items() if parent}
+        across = list(history.read(session, parents=parents, batch=2))
+    assert rows == {"p001": "p000", "p002": "p001", "p003": "p002", "p008": "p009"}
+    assert asked == ["p009"]
+    assert len(across) == 6
+
+
 def test_reviewers_are_named_in_the_order_of_their_first_reviews(database: Database, land: Land):
     first, second = line(1), line(2)
     first["reviews"][0]["reviewer"], second["reviews"][0]["reviewer"] = "zoe", "ann"

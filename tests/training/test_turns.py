@@ -8,6 +8,7 @@ import trl
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from errata.protocol import Proposal
+from review import stored
 from tests.training.episodes import proposal
 from training import turns
 
@@ -56,3 +57,13 @@ def test_a_models_own_template_writes_a_row(asked: Proposal, name: str):
         assert part in text[0]
     assert "None" not in text[0]
     assert text[0].rindex("look") > text[0].index("And 8?")
+
+
+@pytest.mark.parametrize("tools", [[TOOL], [TOOL, TOOL], [], None])
+def test_tools_are_told_as_they_were_stated_however_they_are_stored(
+    asked: Proposal, tools: list[Any] | None
+):
+    read = stored.reader(Proposal, unread=frozenset({"tools"}))
+    stated = asked.model_copy(update={"tools": tools})
+    for kept in (stated.model_dump_json(), stated.model_dump_json(indent=2)):
+        assert turns.tools(read(kept)) == turns.tools(stated)
