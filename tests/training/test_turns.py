@@ -64,6 +64,6 @@ def test_tools_are_told_as_they_were_stated_however_they_are_stored(
     asked: Proposal, tools: list[Any] | None
 ):
     read = stored.reader(Proposal, unread=frozenset({"tools"}))
-    stated = asked.model_copy(update={"tools": tools})
+    stated = asked.model_copy(update={"tools": None if tools is None else tuple(tools)})
     for kept in (stated.model_dump_json(), stated.model_dump_json(indent=2)):
         assert turns.tools(read(kept)) == turns.tools(stated)
