@@ -174,7 +174,7 @@ _SIDE: dict[str, Callable[[Row], Any]] = {
 
 
 def pack(record: Record) -> None:
-    """Make the messages of a record JSON, in place: a tenth of the memory of their values."""
+    """Make the messages of a record JSON, in place: many records wait to be written."""
     for name in CHATS:
         if name in record:
             record[name] = list(map(_encode, record[name]))
