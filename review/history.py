@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from datetime import datetime
 from functools import cache
 from operator import itemgetter
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from msgspec import Struct, defstruct
-from sqlalchemy import ColumnElement, Select, Text, bindparam, func, select, tuple_, union
+from sqlalchemy import ColumnElement, Text, bindparam, select, union
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 from sqlmodel import Session, col
@@ -22,6 +22,7 @@ from sqlmodel import Session, col
 from errata import protocol
 from ingestion import store, tables
 from review import stored
+from review.extent import ORDER, Span, chosen
 from review.tables import Review, ReviewPayload
 
 
@@ -42,22 +43,6 @@ class Episode(Struct, frozen=True, gc=False):
     decision: protocol.Decision
     reviews: tuple[Heard, ...]
     """Accepted reviews, oldest first; those with `row.counted` made the decision."""
-
-
-class Key(NamedTuple):
-    """The place of a decision in their order."""
-
-    decided_at: datetime
-    proposal_id: str
-
-
-class Span(NamedTuple):
-    """Decisions that lie together in their order."""
-
-    first: Key
-    last: Key
-    """Part of the span."""
-    size: int
 
 
 Column = InstrumentedAttribute[Any]
@@ -101,7 +86,6 @@ _decision = stored.reader(protocol.Decision)
 _review = stored.reader(protocol.Review)
 
 _Stated, _Decided = aliased(tables.Payload), aliased(tables.Payload)
-_ORDER = (col(tables.Decision.decided_at), col(tables.Decision.proposal_id))
 
 
 def read(
@@ -131,11 +115,11 @@ def read(
         Episodes in the order of (decided_at, id); in none where they only tell of their reviewers,
         which would cost more than all else.
     """
-    chosen = _chosen(since=since, after=after, until=until, span=span)
+    wanted = chosen(since=since, after=after, until=until, span=span)
     if telling:
-        statement = _decisions().where(*chosen, _telling())
+        statement = _decisions().where(*wanted, _telling())
     else:
-        statement = _decisions().where(*chosen).order_by(*_ORDER)
+        statement = _decisions().where(*wanted).order_by(*ORDER)
     found = session.connection().execute(statement, execution_options={"yield_per": batch})
     for page in found.partitions(batch):
         if parents is None:
@@ -145,32 +129,6 @@ def read(
         for episode in _assemble(session, page):
             parents.meet(episode)
             yield episode
-
-
-def spans(session: Session, *, size: int, after: int | None = None) -> list[Span]:
-    """Cut the decisions into spans, such that several readers can share them.
-
-    The same decisions give the same spans.
-
-    Args:
-        session: A reading transaction.
-        size: Decisions of a span; the last may have fewer.
-        after: Only decisions that the log tells of after this event.
-    """
-    keys = select(*_ORDER).where(*_chosen(after=after)).order_by(*_ORDER)
-    run = session.connection().execute
-    first = run(keys.limit(1)).first()
-    found: list[Span] = []
-    while first is not None:
-        rest = keys.where(tuple_(*_ORDER) >= tuple(first))
-        # Walking an index: to number the decisions would cost as much as to read them.
-        ends = run(rest.offset(size - 1).limit(2)).all()
-        if not ends:
-            left = run(rest).all()
-            return [*found, Span(Key(*first), Key(*left[-1]), len(left))]
-        found.append(Span(Key(*first), Key(*ends[0]), size))
-        first = ends[1] if len(ends) > 1 else None
-    return found
 
 
 def many(session: Session, ids: Iterable[str]) -> dict[str, Episode]:
@@ -226,74 +184,6 @@ class Parents:
         if proposal_id not in self._known:
             self._known[proposal_id] = one(self._session, proposal_id)
         return self._known[proposal_id]
-
-
-def newest(session: Session) -> tuple[int, str] | None:
-    """The log's newest event of a decision, as its number and hash; None where there is none."""
-    statement = (
-        select(*_columns(tables.Event, "seq", "hash"))
-        .where(col(tables.Event.type) == "proposal.decided")
-        .order_by(col(tables.Event.seq).desc())
-        .limit(1)
-    )
-    row = session.connection().execute(statement).first()
-    return None if row is None else (row.seq, row.hash)
-
-
-def event_hash(session: Session, seq: int) -> str | None:
-    """The hash of an event of the log; None where there is none."""
-    statement = select(*_columns(tables.Event, "hash")).where(col(tables.Event.seq) == seq)
-    return session.connection().execute(statement).scalar()
-
-
-def reviewers(session: Session) -> list[str]:
-    """Everybody who gave an accepted review, in the order of their first ones."""
-    given, name = col(Review.accepted), col(Review.reviewer)
-    # From one name to the next by the index `review_by`: most reviews are by few people.
-    names = select(func.min(name).label("name")).where(given).cte(recursive=True)
-    after = select(func.min(name)).where(given, name > names.c.name).scalar_subquery()
-    names = names.union_all(select(after).where(names.c.name.is_not(None)))
-    first = [
-        select(column)
-        .where(given, name == names.c.name)
-        .order_by(col(Review.received_at), col(Review.id))
-        .limit(1)
-        .scalar_subquery()
-        for column in (col(Review.received_at), col(Review.id))
-    ]
-    statement = select(names.c.name).where(names.c.name.is_not(None)).order_by(*first)
-    return list(session.connection().execute(statement).scalars())
-
-
-def _told(after: int) -> Select[Any]:
-    """Proposals of whose decision the log tells after an event."""
-    return select(col(tables.Event.proposal_id)).where(
-        col(tables.Event.seq) > after, col(tables.Event.type) == "proposal.decided"
-    )
-
-
-def _chosen(
-    *,
-    since: datetime | None = None,
-    after: int | None = None,
-    until: int | None = None,
-    span: Span | None = None,
-) -> list[ColumnElement[bool]]:
-    at = col(tables.Decision.decided_at)
-    conditions: list[ColumnElement[bool]] = []
-    if since is not None:
-        conditions.append(at >= since)
-    if after is not None:
-        # Asked of each decision: of a long log the list of all would be made again for every span.
-        its_own = col(tables.Event.proposal_id) == col(tables.Decision.proposal_id)
-        conditions.append(_told(after).where(its_own).exists())
-    if until is not None:
-        conditions.append(col(tables.Decision.proposal_id).not_in(_told(until)))
-    if span is not None:
-        # The times alone as well, since not every database uses an index for a comparison of pairs.
-        conditions += [at >= span.first.decided_at, at <= span.last.decided_at]
-        conditions += [tuple_(*_ORDER) >= span.first, tuple_(*_ORDER) <= span.last]
-    return conditions
 
 
 def _telling() -> ColumnElement[bool]:

@@ -18,8 +18,9 @@ from sqlmodel import Session
 
 from errata.db import Database
 from errata.errors import Conflict
-from review import history
-from review.history import Episode, Parents, Span
+from review import extent, history
+from review.extent import Span
+from review.history import Episode, Parents
 from training import grounds, parts, people
 from training.keys import Numbers
 from training.parts import Part, Wanted
@@ -119,16 +120,16 @@ class Stored:
         self.parent = parent
         self._after = parent.position.seq if parent else None
         with database.reading() as session:
-            if parent and history.event_hash(session, parent.position.seq) != parent.position.hash:
+            if parent and extent.event_hash(session, parent.position.seq) != parent.position.hash:
                 raise Conflict(
                     "the bundle to go on from was made of another database, or its log was cut: "
                     "export without --since-bundle"
                 )
-            newest = history.newest(session)
+            newest = extent.newest(session)
             self.position = None if newest is None else Position(*newest)
-            self._spans = history.spans(session, size=SPAN, after=self._after)
+            self._spans = extent.spans(session, size=SPAN, after=self._after)
             self._names = {
-                name: f"reviewer-{n}" for n, name in enumerate(history.reviewers(session), 1)
+                name: f"reviewer-{n}" for n, name in enumerate(extent.reviewers(session), 1)
             }
         self.workers = max(1, min(workers or os.cpu_count() or 1, len(self._spans)))
 

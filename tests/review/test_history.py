@@ -10,7 +10,7 @@ import pytest
 
 from errata.db import Database
 from ingestion import store
-from review import erasure, history, imports
+from review import erasure, extent, history, imports
 from tests.people import NOW
 
 Land = Callable[[Iterable[dict[str, Any]]], None]
@@ -93,7 +93,7 @@ def test_spans_cover_every_decision_once_and_in_order(database: Database, land: 
     # Many decisions at the same time, so that the ends of spans lie among equals.
     land(line(n, after_s=n // 3) for n in range(7))
     with database.reading() as session:
-        spans = history.spans(session, size=size)
+        spans = extent.spans(session, size=size)
         read = [[e.row.id for e in history.read(session, span=span)] for span in spans]
     assert [len(part) for part in read] == [span.size for span in spans]
     assert all(len(part) == size for part in read[:-1])
@@ -102,8 +102,8 @@ def test_spans_cover_every_decision_once_and_in_order(database: Database, land: 
 
 def test_there_are_no_spans_of_nothing(database: Database):
     with database.reading() as session:
-        assert history.spans(session, size=2) == []
-        assert history.newest(session) is None
+        assert extent.spans(session, size=2) == []
+        assert extent.newest(session) is None
 
 
 def test_what_the_log_tells_of_later_is_told_apart_whenever_it_was_decided(
@@ -111,13 +111,13 @@ def test_what_the_log_tells_of_later_is_told_apart_whenever_it_was_decided(
 ):
     land([line(1, after_s=50), line(2, after_s=60)])
     with database.reading() as session:
-        newest = history.newest(session)
+        newest = extent.newest(session)
     assert newest is not None
     land([line(3)])  # older work, imported later
     assert ids(database, after=newest[0]) == ["p003"]
     assert ids(database, until=newest[0]) == ["p001", "p002"]
     with database.reading() as session:
-        [span] = history.spans(session, size=10, after=newest[0])
+        [span] = extent.spans(session, size=10, after=newest[0])
     assert span.size == 1
 
 
@@ -166,4 +166,4 @@ def test_reviewers_are_named_in_the_order_of_their_first_reviews(database: Datab
     land([first])
     land([second])
     with database.reading() as session:
-        assert history.reviewers(session) == ["zoe", "ann"]
+        assert extent.reviewers(session) == ["zoe", "ann"]

@@ -9,7 +9,7 @@ import pytest
 
 from errata.db import Database
 from errata.errors import Conflict, Malformed
-from review import history, imports
+from review import extent, history, imports
 from tests.training.episodes import NOON
 from tests.training.test_bundle import lines, manifest
 from training import bundle, manifests, tiny
@@ -110,7 +110,7 @@ def test_a_database_gives_the_rows_that_its_episodes_give(
 def test_the_manifest_says_how_far_the_log_was_read(export: Export, database: Database):
     out = export("out", 1)
     with database.reading() as session:
-        seq, hash_ = history.newest(session) or (0, "")
+        seq, hash_ = extent.newest(session) or (0, "")
     assert manifest(out)["decisions"]["position"] == {"seq": seq, "hash": hash_}
     assert manifest(out)["decisions"]["read"] == 40
 
