@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlmodel import Session
 
 from errata.db import Database
 from ingestion import store
@@ -145,7 +146,12 @@ def test_parents_that_come_on_the_same_page_are_not_read_again(
     land([*chain, late, early])
     asked: list[str] = []
     one = history.one
-    monkeypatch.setattr(history, "one", lambda session, id_: asked.append(id_) or one(session, id_))
+
+    def told(session: Session, id_: str) -> history.Episode | None:
+        asked.append(id_)
+        return one(session, id_)
+
+    monkeypatch.setattr(history, "one", told)
     with database.reading() as session:
         parents = history.Parents(session)
         found = {
