@@ -4,7 +4,10 @@ In: `folders/schema-0001.tar.gz`, a back-up by the first version: an action that
 the agent ran, a draft and a question that wait in Argilla. Its secrets open nothing else.
 """
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,10 @@ QUESTION = "01a1fce47ab64d744625af2a286c01ec"
 def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     running = Installation(tmp_path_factory.mktemp("old") / "home")
     assert running.run("restore", str(FIRST)).returncode == 0
+    # What waits had until seven days after the back-up was made; it is to wait whenever this runs.
+    with closing(sqlite3.connect(running.home / "errata.db")) as file, file:
+        later = datetime.now(UTC) + timedelta(days=7)
+        file.execute("UPDATE proposal SET expires_at = ?", [f"{later:%Y-%m-%d %H:%M:%S.%f}"])
     try:
         running.up()
         yield running
