@@ -1,20 +1,15 @@
-"""The database: engine, the transaction that every request or job is, and column types.
+"""The database: engine, transactions, and column types.
 
 In: a SQLAlchemy URL. Out: sessions. SQLite runs in WAL mode with explicit BEGIN; PostgreSQL as is.
 """
 
 import threading
-from collections.abc import AsyncGenerator, Generator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, Any
+from importlib import import_module
+from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
-from anyio import CancelScope, CapacityLimiter, to_thread
-from fastapi import Depends
 from pydantic_core import to_json
 from sqlalchemy import (
     URL,
@@ -27,11 +22,11 @@ from sqlalchemy import (
     make_url,
 )
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 from sqlmodel import Session
 
-from errata.errors import Conflict, Malformed, Unavailable
+from errata.errors import Malformed, Unavailable
 
 LONGEST_WAIT_S = 30
 """Seconds for which a writer of SQLite waits for the others."""
@@ -153,7 +148,7 @@ class _Turn:
 
 
 class Database:
-    """An opened database; the state behind `Db`."""
+    """An opened database."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -177,49 +172,20 @@ class Database:
             yield session
 
     def migrate(self) -> None:
-        """Bring the schema to the newest version; creates it on an empty database.
-
-        Raises:
-            Unavailable: The database cannot be opened.
-            Conflict: A newer Errata made it.
-        """
-        _make_private(make_url(self.url))
-        config = Config()
-        config.set_main_option("script_location", str(migrations_folder()))
-        try:
-            with self.engine.begin() as connection:
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-        except DBAPIError as error:
-            raise Unavailable(f"the database cannot be opened: {error.orig}") from error
-        except CommandError as error:
-            raise Conflict(f"the database is of another version of Errata: {error}") from error
+        """Bring the schema to the newest version; see `errata.schema.upgrade`."""
+        # Loaded when it is needed: a process that only reads does without alembic.
+        import_module("errata.schema").upgrade(self)
 
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
 
 
-def _make_private(url: URL) -> None:
-    """Have an SQLite file belong to its owner alone; the files beside it take after it."""
-    if url.get_backend_name() == "sqlite" and url.database not in {None, "", ":memory:"}:
-        path = Path(str(url.database))
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-
-
-def migrations_folder() -> Path:
-    """Where alembic's scripts lie: beside the package in a checkout, inside it in a wheel."""
-    here = Path(__file__).parent
-    inside = here / "_migrations"
-    return inside if inside.is_dir() else here.parent / "migrations"
-
-
 _database: Database | None = None
 
 
 def use(database: Database | None) -> None:
-    """Set the database that `Db` and `Reading` open sessions on."""
+    """Set the database that requests and jobs work on."""
     global _database  # the one process-wide handle, set by app and cli
     _database = database
 
@@ -238,46 +204,3 @@ def current() -> Database:
 def is_alone(session: Session) -> bool:
     """Whether nobody else can write before this transaction ends: SQLite lets in one at a time."""
     return session.get_bind().dialect.name == "sqlite"
-
-
-async def request_transaction() -> AsyncGenerator[Session]:
-    """A request's transaction, committed before the answer is sent.
-
-    It begins at the first statement, in the thread that runs the route; see `ingestion.access`.
-    """
-    async with _ended_in_thread(current().transaction()) as session:
-        yield session
-
-
-async def request_reading() -> AsyncGenerator[Session]:
-    """A request's consistent view."""
-    async with _ended_in_thread(current().reading()) as session:
-        yield session
-
-
-@asynccontextmanager
-async def _ended_in_thread(
-    transaction: AbstractContextManager[Session],
-) -> AsyncGenerator[Session]:
-    """A transaction whose beginning needs no thread, since it does not touch the database yet.
-
-    The end has a thread beside the pool: the pool's may all be waiting for the lock that this end
-    gives up. Nor can a caller who hangs up keep the end from happening.
-    """
-    session = transaction.__enter__()
-    error: BaseException | None = None
-    try:
-        yield session
-    except BaseException as raised:
-        error = raised
-    ended = (type(error), error, error.__traceback__) if error else (None, None, None)
-    with CancelScope(shield=True):
-        await to_thread.run_sync(transaction.__exit__, *ended, limiter=CapacityLimiter(1))
-    if error is not None:
-        raise error
-
-
-# scope="function": with the default scope the answer leaves before the commit, and a caller
-# could be told 201 for something that was then rolled back.
-Db = Annotated[Session, Depends(request_transaction, scope="function")]
-Reading = Annotated[Session, Depends(request_reading, scope="function")]

@@ -14,9 +14,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 
-from errata.db import Database, migrations_folder
+from errata.db import Database
 from errata.errors import ErrataError
 from errata.home import Home
+from errata.schema import migrations_folder
 from errata.settings import Settings
 from ingestion import alarms, parked, policies, sealing
 from ingestion.policy_file import parse

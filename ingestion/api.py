@@ -12,8 +12,8 @@ from fastapi import APIRouter, Header, Query, Response
 from sqlmodel import Session
 
 from errata import protocol
-from errata.db import Db, Reading
 from errata.errors import ErrataError, Malformed, TooLarge, TooMany
+from errata.requests import Db, Reading
 from ingestion import (
     access,
     beginnings,

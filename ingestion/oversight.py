@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from errata.db import Db, Reading
+from errata.requests import Db, Reading
 from ingestion import alarms, bodies, executions, feedback, keys, shadows, tables
 from ingestion.access import Caller, Now
 

@@ -10,8 +10,8 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from errata import protocol
-from errata.db import Db
 from errata.errors import ErrataError, Malformed
+from errata.requests import Db
 from ingestion import access, alarms, bodies, keys, permits
 from ingestion.access import Caller, IdempotencyKey, Now
 from ingestion.tables import Principal

@@ -11,7 +11,8 @@ from fastapi import APIRouter, Query, Request
 from sqlmodel import Session, col, select
 from starlette.concurrency import run_in_threadpool
 
-from errata.db import Db, Reading, current
+from errata.db import current
+from errata.requests import Db, Reading
 from ingestion import bodies, keys, notes, runs, tables
 from ingestion.access import Bearer, Caller, Now
 from ingestion.bell import Bell

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlmodel import Session
 
-from errata.db import Db, Reading
+from errata.requests import Db, Reading
 from errata.states import Finishing, Parking, Resuming
 from ingestion import bodies, keys, parked, sealing, states
 from ingestion.access import Caller, IdempotencyKey, Now

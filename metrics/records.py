@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, text
 from sqlmodel import Session
 
 from errata.db import Utc
-from review.outcomes import DERIVED
+from review.history import DERIVED
 
 LIVE = "p.exclude is null and p.mode = 'live' and p.source = 'live'"
 SPOKEN = "('approve', 'edit', 'reject', 'regenerate', 'takeover')"

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection that `errata.db` hands over.
+"""Alembic's entry: runs the migrations on the connection that `errata.schema` hands over.
 
 In: a connection. Out: a schema at the asked revision.
 """

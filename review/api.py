@@ -12,8 +12,9 @@ from sqlmodel import Session
 from starlette.concurrency import run_in_threadpool
 
 from errata import protocol
-from errata.db import Db, Reading, current
+from errata.db import current
 from errata.errors import Conflict, Forbidden, Malformed
+from errata.requests import Db, Reading
 from ingestion import asked, bodies, keys, revocations, store, tables, tickets, waits
 from ingestion.access import Bearer, Caller, Now
 from ingestion.bell import Bell

@@ -14,6 +14,7 @@ from errata.errors import Malformed
 from ingestion import decisions
 from ingestion.sources.reviews import History, Said, inside
 from review import versions
+from review.history import DERIVED
 from review.versions import Vote
 
 PRECEDENCE: tuple[protocol.Verdict, ...] = (
@@ -25,8 +26,6 @@ PRECEDENCE: tuple[protocol.Verdict, ...] = (
     "approve",
 )
 """Where reviewers differ, the first of these that anyone said decides."""
-DERIVED = "imported: "
-"""How the reason of a decision begins that the file does not state."""
 
 
 class Settled(NamedTuple):

@@ -12,8 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from errata.errors import Malformed
-from review.history import Episode
-from review.outcomes import DERIVED
+from review.history import DERIVED, Episode
 from training import consensus, reasons, votes
 from training.consensus import Consensus, Method, Votes
 from training.votes import Standing, Support

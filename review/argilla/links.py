@@ -14,8 +14,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse
 from sqlmodel import Session, col, select
 
-from errata.db import Reading
 from errata.errors import NotFound
+from errata.requests import Reading
 from ingestion import tables
 from ingestion.tickets import OPEN
 from review.tables import ArgillaDataset, ArgillaRecord

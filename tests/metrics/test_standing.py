@@ -21,7 +21,7 @@ from ingestion.tables import Decision, Payload, Proposal, Routing, Task
 from metrics import boards, calibration, evidence, standing
 from metrics.readiness import Criterion
 from metrics.standing import Version
-from review.outcomes import DERIVED
+from review.history import DERIVED
 from review.tables import Review
 
 STAGED = datetime(2026, 3, 2, tzinfo=UTC)

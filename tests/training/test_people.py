@@ -7,8 +7,7 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from errata.errors import Malformed
-from review.history import Episode
-from review.outcomes import DERIVED
+from review.history import DERIVED, Episode
 from tests.training.episodes import ABCD, chose, decided, drops, proposal, read, rows, texts
 from training import people
 from training.people import Caught, People

@@ -1,6 +1,8 @@
 """Bundles of a database, made by one process or by several."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -186,3 +188,10 @@ def test_an_error_in_a_process_leaves_nothing_behind(
     with pytest.raises(Exception, match="missing required field"):
         export("out", 2)
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_process_that_lays_rows_ready_loads_no_server_and_no_migrations():
+    heavy = "{'alembic', 'argilla', 'datasets', 'fastapi', 'pandas', 'torch'}"
+    said = f"import sys, training.sources; print(sorted({heavy} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
