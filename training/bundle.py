@@ -176,13 +176,14 @@ def _make(source: Source, beside: Path, wanted: Wanted, format_: Format, do: Do)
     plans = list(_plans(found, rows, swept.kept, kind, format_))
     staged_files = [part.path for part in found]
     put = partial(shards.write, root=folder, staged=staged_files, schema=schema)
-    files = list(do(put, plans))
+    writing = do(put, plans)
     kept = rows[swept.kept]
     held = keys.identity(kept)
     if source.parent is not None:
         held = np.concatenate([source.parent.rows, held])
     np.save(folder / manifests.KEYS, np.unique(held))
-    files.append(File(manifests.KEYS, shards.digest(folder / manifests.KEYS), len(kept)))
+    known = File(manifests.KEYS, shards.digest(folder / manifests.KEYS), len(kept))
+    files = [*writing, known]
     counts: dict[Split, int] = {
         name: int((kept["test"] == (name == "test")).sum()) for name in SPLITS
     }

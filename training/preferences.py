@@ -5,7 +5,6 @@ a strategy takes from it.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain, combinations, product
 from typing import Literal, NamedTuple, TypeVar
@@ -127,7 +126,7 @@ def order(candidates: Iterable[str], said: Iterable[Said]) -> Order:
         elif votes:
             ties.add(frozenset(pair))
     closed = _closure(wins)
-    lost = Counter([worse for _, worse in closed])
+    lost = [worse for _, worse in closed]
     cyclic = any((c, c) in closed for c in ids)
     scores = _bradley_terry(ids, stances) if len(stances) > 1 else _copeland(ids, wins)
     above = {pair for pair in closed if frozenset(pair) not in ties} if ties else closed
@@ -140,7 +139,7 @@ def order(candidates: Iterable[str], said: Iterable[Said]) -> Order:
         ties=frozenset(ties),
         above=frozenset(above),
         scores=scores,
-        ranks={} if cyclic else {c: lost[c] for c in ids},
+        ranks={} if cyclic else {c: lost.count(c) for c in ids},
         reviews=len(stances),
         cyclic=cyclic,
     )

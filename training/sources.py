@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from itertools import chain, islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,7 +27,7 @@ from training.keys import Numbers
 from training.parts import Part, Wanted
 from training.people import People
 
-SPAN = 20_000
+SPAN = 10_000
 """Decisions of a part."""
 Do = Callable[..., Iterable[Any]]
 """`map`, or one that other processes work for."""
@@ -167,15 +168,15 @@ class _Task(NamedTuple):
 
 
 def _make(task: _Task) -> Part:
-    if isinstance(task.database, Database):
-        with task.database.reading() as session:
-            return _read(session, task)
-    database = Database(task.database)
-    try:
-        with database.reading() as session:
-            return _read(session, task)
-    finally:
-        database.close()
+    database = task.database
+    with (_opened(database) if isinstance(database, str) else database).reading() as session:
+        return _read(session, task)
+
+
+@cache
+def _opened(url: str) -> Database:
+    """The database in another process, which ends with it."""
+    return Database(url)
 
 
 def _read(session: Session, task: _Task) -> Part:

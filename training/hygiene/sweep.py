@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from errata.errors import Conflict
 from training.hygiene import whole
 from training.hygiene.checks import CHECKS, MEANING, SINGLE, Care, Check, Finding
-from training.keys import Keys, identity
+from training.keys import Keys, among, identity
 from training.sources import Parent
 
 
@@ -46,13 +46,13 @@ def sweep(
     """
     kept = np.arange(len(rows))
     if parent is not None:
-        kept = kept[~np.isin(identity(rows), parent.rows)]
-    known = len(rows) - len(kept)
+        kept = kept[~among(identity(rows), parent.rows)]
+    known, left = len(rows) - len(kept), rows[kept]
     findings: dict[Check, Finding] = {}
     for check in CHECKS:
         if check not in care.run:
             continue
-        found = _find(check, rows[kept], signatures[kept] if check == "near" else signatures)
+        found = _find(check, left, signatures[kept] if check == "near" else signatures)
         choice, count = care.choice(check), int(found.sum())
         findings[check] = Finding(count, choice)
         if choice == "refuse" and count:
@@ -61,7 +61,7 @@ def sweep(
                 f"--drop {check}"
             )
         if choice == "drop":
-            kept = kept[~found]
+            kept, left = kept[~found], left[~found]
     return Swept(kept, findings, known)
 
 

@@ -6,7 +6,7 @@ In: the keys of all rows, in the order of their decisions. Out: which rows were 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.keys import Keys, identity, mix
+from training.keys import Keys, among, identity, mix
 
 Found = NDArray[np.bool_]
 Signatures = NDArray[np.uint32]
@@ -59,8 +59,10 @@ def odd(form: Found) -> Found:
 
 def leaks(rows: Keys) -> Found:
     """Test rows whose prompt, with its tools, is one of the training rows'."""
-    test = rows["test"]
-    return test & np.isin(rows["prompt"], rows["prompt"][~test])
+    test, prompts = rows["test"], rows["prompt"]
+    found = np.zeros(len(rows), np.bool_)
+    found[test] = among(prompts[test], prompts[~test])
+    return found
 
 
 def near(rows: Signatures) -> NDArray[np.bool_]:
