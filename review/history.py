@@ -99,6 +99,7 @@ def read(
     until: int | None = None,
     span: Span | None = None,
     telling: bool = False,
+    but: ColumnElement[bool] | None = None,
     parents: "Parents | None" = None,
     batch: int = 1000,
 ) -> Iterator[Episode]:
@@ -111,6 +112,7 @@ def read(
         until: Only those that it does not tell of after this event.
         span: Only decisions of this span.
         telling: Only what tells of its reviewers: planted work, rated candidates, imported work.
+        but: Decisions to pass over, by the rows of decisions and proposals.
         parents: Is told beforehand what will be asked of it.
         batch: Episodes whose rows are held in memory at a time.
 
@@ -119,6 +121,8 @@ def read(
         which would cost more than all else.
     """
     wanted = chosen(since=since, after=after, until=until, span=span)
+    if but is not None:
+        wanted.append(~but)
     if telling:
         statement = _decisions().where(*wanted, _telling())
     else:

@@ -22,7 +22,7 @@ from errata.errors import Conflict
 from review import extent, history
 from review.extent import Span
 from review.history import Episode, Parents
-from training import grounds, parts, people
+from training import grounds, parts, people, unchanged
 from training.keys import Numbers
 from training.parts import Part, Wanted
 from training.people import People
@@ -180,14 +180,18 @@ def _opened(url: str) -> Database:
 
 
 def _read(session: Session, task: _Task) -> Part:
-    parents = Parents(session)
-    return parts.make(
-        history.read(session, after=task.after, until=task.until, span=task.span, parents=parents),
+    reach: dict[str, Any] = {"after": task.after, "until": task.until, "span": task.span}
+    parents, but = Parents(session), unchanged.condition(task.wanted)
+    part = parts.make(
+        history.read(session, **reach, but=but, parents=parents),
         task.path,
         parents=parents,
         wanted=task.wanted,
         number=task.names.get,
     )
+    if but is None:
+        return part
+    return part._replace(seen=unchanged.add(part.seen, session, extent.chosen(**reach)))
 
 
 @contextmanager
