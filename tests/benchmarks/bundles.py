@@ -15,7 +15,6 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import threading
 import time
@@ -44,8 +43,6 @@ WORKERS = 2
 RUNS = 3
 POLL_S = 0.5
 """To look costs milliseconds for each process, which the export would have."""
-OPTIMIZED = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
-"""Whether this Python was built for speed, as those of distributions are."""
 
 
 class Cost(NamedTuple):
@@ -183,8 +180,7 @@ def main() -> None:
             lambda: HFDatasetsIO.to_datasets(held, SimpleNamespace(schema={}))  # pyright: ignore[reportArgumentType] - only its schema is read
         )
         sys.stdout.write(
-            f"export of {rows:,} rows, {WORKERS} processes, {sys.version.split()[0]} "
-            f"{'with' if OPTIMIZED else 'without'} profile-guided optimization: "
+            f"export of {rows:,} rows, {WORKERS} processes, Python {sys.version.split()[0]}: "
             f"{', '.join(f'{cost.wall_s:.1f}' for cost in costs)} s; the fastest took "
             f"{ours.cpu_s / DECISIONS * 1e6:.0f} us of processor time per decision, "
             f"{max(cost.peak_mb for cost in costs):.0f} MB at most\n"
