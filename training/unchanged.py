@@ -24,7 +24,7 @@ ONE_TURN = ("action", "draft", "plan", "click")
 def condition(wanted: Wanted) -> ColumnElement[bool] | None:
     """What the rows of such decisions meet; None where all are to be read.
 
-    It is never unknown, so that its contrary holds for all others.
+    It is never NULL, so that its contrary holds for all others.
     """
     if wanted.kind not in {"dpo", "reward"} or wanted.people.out:
         return None

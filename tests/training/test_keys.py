@@ -3,6 +3,7 @@
 import unicodedata
 from typing import Any
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +31,12 @@ def test_tools_and_prompt_make_one_number_together(tools: str | None, asked: str
     together = keys.normal([tools or "", *keys.pieces(prompt)])
     if not (tools or "x")[:1].isspace():  # tools are JSON
         assert keys.key(record(tools=tools, prompt=prompt), "")[0] == keys.number(together)
+
+
+@given(st.lists(st.integers(0, 2**64 - 1)), st.lists(st.integers(0, 2**64 - 1)))
+def test_among_says_what_isin_says(some: list[int], others: list[int]) -> None:
+    ours, theirs = np.array(some, np.uint64), np.array([*others, *some[::2]], np.uint64)
+    assert (keys.among(ours, theirs) == np.isin(ours, theirs)).all()
 
 
 def test_other_tools_make_another_prompt() -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from sqlmodel import col, delete, select, update
 
@@ -124,6 +125,16 @@ def test_a_bundle_is_the_same_whether_they_are_read_or_not(
     monkeypatch.setattr(unchanged, "condition", all_are_read)
     assert passing == export("reading")
     assert passing["dropped"]["unchanged"] == 6
+
+
+def test_their_texts_are_not_read(stored: Database, tmp_path: Path):
+    broken = update(Payload).where(col(Payload.id) == "draft-approve").values(body={"none": 1})
+    with stored.transaction() as session:
+        session.connection().execute(broken)
+    with stored.reading() as session, pytest.raises(msgspec.ValidationError):
+        history.one(session, "draft-approve")
+    bundle.write(Stored(stored, workers=1), tmp_path / "bundle", kind="dpo")
+    assert manifest(tmp_path / "bundle")["dropped"]["unchanged"] == 6
 
 
 @pytest.mark.parametrize(
