@@ -5,8 +5,6 @@ usage. Stages are imported inside the commands, so that `errata --help` is quick
 install does without them.
 """
 
-import atexit
-import gc
 import os
 import sys
 
@@ -69,8 +67,6 @@ app.add_typer(protocol.app, name="protocol")
 
 def main() -> None:
     """Entry point."""
-    # Or Python looks for garbage among all that was imported, half a second at the end of each.
-    atexit.register(gc.freeze)
     open_stages()
     try:
         app()
